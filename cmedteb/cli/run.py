@@ -1,0 +1,238 @@
+"""`cmedteb run`: evaluate a model on tasks, save results with receipts, print a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cmedteb.cli.console import TerminalObserver, duration, note, points, print_json, show, span
+from cmedteb.cli.options import (
+    DEFAULT_RESULTS,
+    FOLDER,
+    access_options,
+    json_option,
+    tasks_dir_option,
+    tasks_option,
+)
+from cmedteb.errors import NotAvailableError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cmedteb.runner import Outcome
+
+
+class AutoInt(click.ParamType[int | None]):
+    """A positive whole number, or `auto`."""
+
+    name = "auto|N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401
+    ) -> int | None:
+        """`auto` is None."""
+        if value is None or value == "auto":
+            return None
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            self.fail(f"{value!r} is neither 'auto' nor a positive whole number", param, ctx)
+        return number
+
+
+@click.command("run")
+@click.option(
+    "-m",
+    "--model",
+    default="bm25",
+    show_default=True,
+    help="A card's name, a hub id (org/name[@revision]), a model folder, or a path to a card.",
+)
+@tasks_option("A task, a benchmark or a folder with data; repeatable.  [default: smoke]")
+@access_options
+@click.option(
+    "--output",
+    type=FOLDER,
+    default=DEFAULT_RESULTS,
+    show_default=True,
+    help="The results folder.",
+)
+@click.option(
+    "--judgements",
+    default="original",
+    show_default=True,
+    metavar="original|vN",
+    help="Which judgements to score against.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries or pairs.")
+@click.option(
+    "--depth",
+    type=click.IntRange(min=10),
+    default=100,
+    show_default=True,
+    help="How many documents a query returns.",
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, npu:0, ...")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Of the weights; auto is bfloat16 on GPUs that have it, else float32.",
+)
+@click.option(
+    "--batch-tokens",
+    type=AutoInt(),
+    default="auto",
+    show_default=True,
+    help="Tokens of one forward pass, padding counted.",
+)
+@click.option("--max-length", type=click.IntRange(min=1), help="Cut texts at N tokens.")
+@click.option("--query-prompt", help="Put before queries; '' for none.  [default: the model's]")
+@click.option("--document-prompt", help="Put before documents.  [default: the model's]")
+@click.option(
+    "--overwrite",
+    type=click.Choice(["never", "missing", "always"]),
+    default="missing",
+    show_default=True,
+    help="What becomes of earlier results; an identical one is reused unless always.",
+)
+@click.option("--keep-going", is_flag=True, help="Go on with the next task when one fails.")
+@click.option("--trust-remote-code", is_flag=True, help="Let the model's own code run.")
+@tasks_dir_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401  click's parameters
+    """Evaluate a model on tasks.
+
+    Every finished task is saved at once with its receipts; the same command again goes on where
+    it stopped. Exit code 1: a task failed (the others are saved).
+    """
+    from cmedteb.api import prepare
+    from cmedteb.runner import averages, run_tasks
+
+    plan = prepare(
+        flags["tasks"] or ("smoke",),
+        output=flags["output"],
+        tasks_dir=flags["tasks_dir"],
+        **{
+            name: flags[name]
+            for name in (
+                "data_dir hub offline limit depth batch_tokens overwrite keep_going judgements"
+            ).split()
+        },
+    )
+    quiet = flags["quiet"] or flags["as_json"]
+    with TerminalObserver(quiet=quiet) as observer:
+        observer.task_started(f"load {flags['model']}", number=1, total=len(plan.tasks))
+        system = plan.load(flags["model"], **_model_flags(flags))
+        outcomes = run_tasks(system, plan.tasks, plan.options, observer)
+    means = averages(outcomes, plan.benchmarks)
+    if flags["as_json"]:
+        print_json(_document(flags["model"], outcomes, means))
+    else:
+        _print(outcomes, means, flags["output"])
+    ctx.exit(_exit_code(outcomes))
+
+
+def _model_flags(flags: dict[str, Any]) -> dict[str, Any]:
+    names = "device dtype max_length query_prompt document_prompt trust_remote_code"
+    return {name: flags[name] for name in names.split()}
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    """1 if a task failed; 4 if all that failed could only not be had."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not errors:
+        return 0
+    if all(isinstance(error, NotAvailableError) for error in errors):
+        return NotAvailableError.exit_code
+    return 1
+
+
+def _document(
+    model: str, outcomes: Sequence[Outcome], means: dict[str, float | None]
+) -> dict[str, Any]:
+    done = [outcome for outcome in outcomes if outcome.result is not None]
+    return {
+        "model": model,
+        "revision": done[0].result.model.revision if done and done[0].result else None,
+        "results": [_entry(outcome) for outcome in done],
+        "benchmarks": {name: {"average": mean} for name, mean in means.items()},
+        "failed": [
+            {"task": outcome.task, "error": str(outcome.error)}
+            for outcome in outcomes
+            if outcome.error is not None
+        ],
+    }
+
+
+def _entry(outcome: Outcome) -> dict[str, Any]:
+    result = outcome.result
+    if result is None:
+        return {}
+    return {
+        "task": result.task_name,
+        "split": result.split,
+        "main_score_name": result.main_score_name,
+        "main_score": result.main_score,
+        "interval": [result.interval.low, result.interval.high],
+        "scores": result.values,
+        "judgements": result.judgements.version,
+        "partial": result.partial,
+        "reused": outcome.reused,
+        "path": str(outcome.path),
+        "seconds": result.evaluation_time,
+    }
+
+
+def _print(outcomes: Sequence[Outcome], means: dict[str, float | None], output: Path) -> None:
+    done = [outcome for outcome in outcomes if outcome.result is not None]
+    if done:
+        show(_table(done, means))
+        note(f"Results: {_folder(done, output)}")
+    for outcome in outcomes:
+        if outcome.error is not None:
+            note(f"cmedteb: {outcome.task} failed: {outcome.error}")
+
+
+def _table(done: Sequence[Outcome], means: dict[str, float | None]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    first = done[0].result
+    title = f"{first.model.name} @ {first.model.revision[:16]}" if first else ""
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption="scores x 100; 95 % bootstrap interval")
+    table.add_column("task", overflow="fold")
+    table.add_column("score")
+    for heading in ("x 100", "95 % interval", "n", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for outcome in done:
+        result = outcome.result
+        if result is None:
+            continue
+        table.add_row(
+            result.task_name + (" (partial)" if result.partial else ""),
+            result.main_score_name,
+            points(result.main_score),
+            span(result.interval.low, result.interval.high),
+            str(result.units),
+            "as before" if outcome.reused else duration(result.evaluation_time),
+        )
+    if means:
+        table.add_section()
+    for name, mean in means.items():
+        shown = points(mean) if mean is not None else "incomplete"
+        table.add_row(f"{name}: mean of its tasks", "", shown, "", "", "")
+    return table
+
+
+def _folder(done: Sequence[Outcome], output: Path) -> Path:
+    path = done[0].path
+    return path.parent if path is not None else output

@@ -1,0 +1,155 @@
+"""Says where a data set comes from, and brings its folder here: data dir, cache, hub.
+
+A task card's `[source]` table is a `Source`; what the user asked for is an `Access`. `locate`
+returns a folder that the readers take as it is; a hub repository is downloaded as a folder, never
+through the `datasets` library. Offline means offline: no socket is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from cmedteb import resources
+from cmedteb.data.formats import Layout, holds_data_set
+from cmedteb.data.record import read_record
+from cmedteb.errors import NotAvailableError, UsageError
+
+LOCAL = "local"
+
+
+class Hub(StrEnum):
+    """Where data sets are downloaded from."""
+
+    HF = "hf"
+    MODELSCOPE = "modelscope"
+
+
+class Source(BaseModel):
+    """The `[source]` table of a task card.
+
+    Attributes:
+        kind: "hub", "packaged" (in this package) or "local" (published nowhere we know of).
+        hf: repository on the Hugging Face Hub.
+        revision: its commit; None means unknown: the current one is looked up and recorded.
+        layout: how the repository arranges its tables.
+        qrels_hf: twin repository with the judgements (C-MTEB v1 retrieval).
+        qrels_revision: its commit.
+        modelscope: repository on ModelScope.
+        modelscope_revision: its revision; None means its current one.
+        modelscope_layout: its layout, if another.
+        modelscope_qrels: its twin repository.
+        files: path in the repository -> SHA-256 in hex, where known.
+        path: for "packaged": folder below the data folder `tasks`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["hub", "local", "packaged"]
+    hf: str | None = None
+    revision: str | None = None
+    layout: Layout = Layout.BEIR
+    qrels_hf: str | None = None
+    qrels_revision: str | None = None
+    modelscope: str | None = None
+    modelscope_revision: str | None = None
+    modelscope_layout: Layout | None = None
+    modelscope_qrels: str | None = None
+    files: dict[str, str] = {}
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Source:
+        if self.kind == "hub" and self.hf is None and self.modelscope is None:
+            raise ValueError("a source of kind 'hub' needs hf or modelscope")
+        if self.kind == "packaged" and not self.path:
+            raise ValueError("a source of kind 'packaged' needs path")
+        return self
+
+
+@dataclass(frozen=True)
+class Access:
+    """How data may be reached.
+
+    Attributes:
+        data_dir: a folder of data sets, or one data set, that comes before anything else.
+        hub: where to download from.
+        offline: open no connection.
+    """
+
+    data_dir: Path | None = None
+    hub: Hub = Hub.HF
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Located:
+    """A data set on this machine.
+
+    Attributes:
+        folder: its files.
+        qrels_folder: its twin repository's files, where judgements lie apart.
+        layout: how the files are arranged.
+        revision: the commit, or "local".
+        origin: where it came from, for people: a path, or hub and repository.
+    """
+
+    folder: Path
+    qrels_folder: Path | None
+    layout: Layout
+    revision: str
+    origin: str
+
+
+def locate(name: str, source: Source, access: Access) -> Located:
+    """Find a data set: in the data dir, else in the cache, else on the hub.
+
+    Args:
+        name: the task's name; also its folder's below the data dir.
+        source: where the task card says it is.
+        access: what the user asked for.
+
+    Raises:
+        NotAvailableError: it cannot be had now; the message says what to do.
+        DataError: a downloaded file is not what the task card promises.
+        UsageError: the data dir does not exist.
+    """
+    if access.data_dir is not None:
+        found = _in_data_dir(name, source, access.data_dir)
+        if found is not None:
+            return found
+    if source.kind == "packaged":
+        folder = resources.data_folder("tasks") / str(source.path)
+        return Located(folder, None, source.layout, LOCAL, "packaged")
+    if source.kind == "local":
+        raise NotAvailableError(_unpublished(name, access.data_dir))
+    raise NotImplementedError
+
+
+def _in_data_dir(name: str, source: Source, data_dir: Path) -> Located | None:
+    if not data_dir.is_dir():
+        raise UsageError(f"the data dir {data_dir} is not a folder.")
+    folder = data_dir / name
+    if not folder.is_dir():
+        if not holds_data_set(data_dir) or read_record(data_dir).get("name", name) != name:
+            return None
+        folder = data_dir
+    twins = [f"{folder.name}-qrels"]
+    if source.qrels_hf:
+        twins.append(source.qrels_hf.rpartition("/")[2])
+    twin = next((path for t in twins if (path := folder.parent / t).is_dir()), None)
+    layout = Layout.BEIR if holds_data_set(folder) else source.layout
+    return Located(folder, twin, layout, LOCAL, str(folder))
+
+
+def _unpublished(name: str, data_dir: Path | None) -> str:
+    tried = "" if data_dir is None else f" ({data_dir / name} does not exist)"
+    return (
+        f"{name}: the location of this data set has not been published, so it cannot be downloaded"
+        f"{tried}. If you have it, pass --data-dir DIR with the folder DIR/{name}/ in the local "
+        "layout: corpus.jsonl, queries.jsonl and qrels.tsv; or rerank.jsonl; or pairs.jsonl."
+    )

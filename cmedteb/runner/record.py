@@ -1,0 +1,199 @@
+"""What is written down about a run: the fingerprint before it, the result after it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from math import isnan
+from typing import Any
+
+from cmedteb import __version__
+from cmedteb.models import ModelFacts
+from cmedteb.results import TaskResult, fingerprint
+from cmedteb.results.schema import (
+    Judgements,
+    ModelRecord,
+    Phase,
+    Receipt,
+    ScoreInterval,
+    score_entry,
+)
+from cmedteb.runner.timing import Phases
+from cmedteb.tasks import Scored, TaskCard
+from cmedteb.tasks.base import SEED
+from cmedteb.types import Provenance, TaskType
+
+SCORING_VERSION = 1
+OWN_LIBRARIES = ("numpy", "scipy", "pytrec-eval-terrier")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that decides a score, known before the model runs.
+
+    Attributes:
+        card: the task.
+        facts: the model, bound to the task.
+        provenance: of the data.
+        judgements: which version, and the hash of what they say.
+        limit: how many queries, if not all.
+        depth: how deep a retrieval run is cut.
+        batch_tokens: recorded; not part of the fingerprint.
+    """
+
+    card: TaskCard
+    facts: ModelFacts
+    provenance: Provenance
+    judgements: Judgements
+    limit: int | None
+    depth: int
+    batch_tokens: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the fingerprint covers, by name."""
+        facts = self.facts
+        return {
+            "scoring": SCORING_VERSION,
+            "task": self.card.name,
+            "task_version": self.card.version,
+            "main_score": self.card.main_score,
+            "split": self.card.split,
+            "ignore_identical_ids": self.card.ignore_identical_ids,
+            "data": self.provenance.content_hash,
+            "judgements": self.judgements.sha256,
+            "limit": self.limit,
+            "depth": self.depth if self.card.type is TaskType.RETRIEVAL else None,
+            "model": facts.name,
+            "revision": facts.revision,
+            "family": facts.family,
+            "similarity": facts.similarity,
+            "prompts": dict(sorted(facts.prompts.items())),
+            "pooling": facts.pooling,
+            "max_length": facts.max_length,
+            "dtype": facts.dtype,
+            "dimension": facts.dimension,
+            "sts_sides": list(facts.sts_sides) if self.card.type is TaskType.STS else None,
+            "settings": facts.settings,
+            "libraries": {name: found.split(".")[0] for name, found in self.libraries.items()},
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of `identity`."""
+        return fingerprint(self.identity)
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """Versions of the libraries that can move a score."""
+        return _versions((*OWN_LIBRARIES, *self.facts.libraries))
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a run cost."""
+
+    phases: Phases
+    tokens: int | None
+    texts_encoded: int
+
+
+def make_result(
+    setting: Setting, scored: Scored, *, effort: Effort, receipt: Receipt
+) -> TaskResult:
+    """The result of a task that has just been scored."""
+    card, facts = setting.card, setting.facts
+    phases = effort.phases.done
+    return TaskResult(
+        task_name=card.name,
+        task_type=card.type,
+        task_version=card.version,
+        dataset_revision=setting.provenance.revision,
+        dataset_content_hash=setting.provenance.content_hash,
+        dataset_warnings=setting.provenance.warnings,
+        judgements=setting.judgements,
+        cmedteb_version=__version__,
+        scores={card.split: [score_entry(scored.scores, scored.main_score)]},
+        main_score_name=card.main_score,
+        interval=as_interval(scored),
+        units=scored.units,
+        partial=setting.limit is not None,
+        limit=setting.limit,
+        depth=setting.depth,
+        model=_model_record(facts),
+        prompts=facts.prompts,
+        sts_sides=_sides(facts) if card.type is TaskType.STS else None,
+        pooling=facts.pooling,
+        similarity=facts.similarity,
+        max_length=facts.max_length,
+        dtype=facts.dtype,
+        dimension=facts.dimension,
+        device=facts.device,
+        library_versions={
+            "cmedteb": __version__,
+            "python": platform.python_version(),
+            **setting.libraries,
+        },
+        batch_tokens=setting.batch_tokens,
+        evaluation_time=sum(phase.end - phase.start for phase in phases),
+        evaluation_phases=[
+            Phase(name=phase.name, start=phase.start, end=phase.end, split=card.split)
+            for phase in phases
+        ],
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        tokens=effort.tokens,
+        texts_encoded=effort.texts_encoded,
+        cache_hits=0,
+        fingerprint=setting.fingerprint,
+        fingerprint_of=setting.identity,
+        receipts=receipt,
+    )
+
+
+def as_interval(scored: Scored) -> ScoreInterval:
+    """The interval of the main score as it is stored."""
+    low, high, level = scored.interval
+    return ScoreInterval(
+        low=None if isnan(low) else low,
+        high=None if isnan(high) else high,
+        level=level,
+        method="percentile bootstrap over queries or pairs",
+        seed=SEED,
+    )
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Names of the settings in which two identities differ."""
+    return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+def _model_record(facts: ModelFacts) -> ModelRecord:
+    return ModelRecord(
+        name=facts.name,
+        revision=facts.revision,
+        family=facts.family,
+        parameters=facts.parameters,
+        similarity=facts.similarity,
+        dimension=facts.dimension,
+        pooling=facts.pooling,
+        max_length=facts.max_length,
+        settings=facts.settings,
+    )
+
+
+def _sides(facts: ModelFacts) -> dict[str, str]:
+    first, second = facts.sts_sides
+    return {"sentence1": str(first), "sentence2": str(second)}
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found

@@ -1,0 +1,92 @@
+"""Search with vectors: scores of an encoder's matrices, handed to exact top-k.
+
+Vectors are compared exactly as the model states: `dot` takes them as they are, `cosine` divides
+by their lengths. Identical texts have one vector and therefore exactly equal scores.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cmedteb.errors import ScoreError
+from cmedteb.search.exact import rank_candidates, search_blocks, tie_ranks
+from cmedteb.types import Candidates, Float32Array, Int32Array, Run, Similarity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Vectors(NamedTuple):
+    """One vector for each distinct text, and for each row the position of its vector."""
+
+    values: Float32Array
+    index: Int32Array
+
+
+def search_vectors(
+    queries: Vectors, documents: Vectors, *, ids: pa.ChunkedArray, similarity: Similarity, depth: int
+) -> Run:
+    """The best `depth` documents for every query over the whole corpus.
+
+    Raises:
+        ScoreError: the two sides have different dimensions, or a vector is not finite.
+    """
+    left, right = _comparable(queries, documents, similarity)
+    repeated = len(documents.values) < len(documents.index)
+
+    def score_block(rows: slice) -> Float32Array:
+        scores: Float32Array = left[queries.index[rows]] @ right.T
+        return scores[:, documents.index] if repeated else scores
+
+    return search_blocks(
+        score_block,
+        queries=len(queries.index),
+        documents=len(documents.index),
+        ties=tie_ranks(ids),
+        depth=depth,
+    )
+
+
+def rerank_vectors(
+    queries: Vectors,
+    documents: Vectors,
+    candidates: Candidates,
+    *,
+    ids: pa.ChunkedArray,
+    similarity: Similarity,
+) -> Run:
+    """Exactly the given candidates of every query, ordered.
+
+    Raises:
+        ScoreError: the two sides have different dimensions, or a vector is not finite.
+    """
+    left, right = _comparable(queries, documents, similarity)
+
+    def score_query(query: int, rows: Int32Array) -> Float32Array:
+        scores: Float32Array = right[documents.index[rows]] @ left[queries.index[query]]
+        return scores
+
+    return rank_candidates(score_query, candidates, tie_ranks(ids))
+
+
+def _comparable(
+    queries: Vectors, documents: Vectors, similarity: Similarity
+) -> tuple[Float32Array, Float32Array]:
+    left, right = queries.values, documents.values
+    if left.shape[1] != right.shape[1]:
+        raise ScoreError(
+            f"query vectors have {left.shape[1]} dimensions and document vectors {right.shape[1]}: "
+            "the two sides do not share a vector space. Check that both encoders belong together."
+        )
+    if similarity is Similarity.COSINE:
+        return _unit(left), _unit(right)
+    return left, right
+
+
+def _unit(vectors: Float32Array) -> Float32Array:
+    """Rows divided by their length; a zero vector stays zero (cosine 0 with everything)."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Float32Array = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled

@@ -1,0 +1,143 @@
+"""From what `-t` says to tasks: a card's name, a benchmark's name, or a folder of data."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from cmedteb.data import Layout, Source, detect
+from cmedteb.errors import DataError, UsageError
+from cmedteb.resources import data_folder
+from cmedteb.tasks.card import Licence, TaskCard, Title, read_card
+from cmedteb.tasks.reranking import RerankingTask
+from cmedteb.tasks.retrieval import RetrievalTask
+from cmedteb.tasks.sts import StsTask
+from cmedteb.types import TaskType
+
+Task = RetrievalTask | RerankingTask | StsTask
+
+MAIN_SCORES = {
+    TaskType.RETRIEVAL: "ndcg_at_10",
+    TaskType.RERANKING: "map_at_10",
+    TaskType.STS: "pearson",
+}
+
+
+class Benchmark(BaseModel):
+    """A named list of tasks and the mean that is *the* average of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: Title
+    tasks: tuple[str, ...]
+    average: str = "mean"
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All cards and benchmarks that are known here."""
+
+    cards: dict[str, TaskCard]
+    benchmarks: dict[str, Benchmark]
+
+
+def catalogue(extra: Path | None = None) -> Catalogue:
+    """Read the shipped cards, and those of a user's own folder over them.
+
+    Raises:
+        DataError: a card is not valid, or a benchmark names a task that has none.
+    """
+    roots = [data_folder("tasks"), *([extra] if extra else [])]
+    cards: dict[str, TaskCard] = {}
+    benchmarks: dict[str, Benchmark] = {}
+    for root in roots:
+        for path in sorted(root.glob("*/*.toml")):
+            card = read_card(path)
+            cards[card.name] = card
+        benchmarks |= _read_benchmarks(root / "benchmarks.toml")
+    for name, benchmark in benchmarks.items():
+        if unknown := [task for task in benchmark.tasks if task not in cards]:
+            raise DataError(f"benchmark {name} names tasks without a card: {', '.join(unknown)}")
+    return Catalogue(cards, benchmarks)
+
+
+def _read_benchmarks(path: Path) -> dict[str, Benchmark]:
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as stream:
+            return TypeAdapter(dict[str, Benchmark]).validate_python(tomllib.load(stream))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise DataError(f"{path}: not a valid list of benchmarks: {error}") from error
+
+
+def resolve(specs: Sequence[str], known: Catalogue) -> list[Task]:
+    """The tasks that these specifications name, in order, each once.
+
+    Raises:
+        UsageError: a name is no task, no benchmark and no folder.
+    """
+    tasks: dict[str, Task] = {}
+    for spec in specs:
+        if spec in known.benchmarks:
+            found = [make_task(known.cards[name]) for name in known.benchmarks[spec].tasks]
+        elif spec in known.cards:
+            found = [make_task(known.cards[spec])]
+        elif Path(spec).is_dir():
+            found = [from_folder(Path(spec))]
+        else:
+            raise UsageError(_unknown(spec, known))
+        for task in found:
+            earlier = tasks.setdefault(task.card.name, task)
+            if earlier.folder != task.folder:
+                raise UsageError(
+                    f"two tasks are called {task.card.name}: {earlier.folder or 'the card'} and "
+                    f"{task.folder or 'the card'}. Rename one folder, or run them one by one."
+                )
+    return list(tasks.values())
+
+
+def make_task(card: TaskCard, folder: Path | None = None) -> Task:
+    """The task class that a card asks for."""
+    classes = {
+        TaskType.RETRIEVAL: RetrievalTask,
+        TaskType.RERANKING: RerankingTask,
+        TaskType.STS: StsTask,
+    }
+    return classes[card.type](card, folder)
+
+
+def from_folder(folder: Path) -> Task:
+    """A task without a card: its type follows from the files of the folder."""
+    kind = detect(folder)
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", folder.resolve().name).lstrip("._-") or "local"
+    card = TaskCard(
+        name=name,
+        type=kind,
+        version=1,
+        main_score=MAIN_SCORES[kind],
+        splits=("test",),
+        note="A local data set without a card.",
+        title=Title(zh=name, en=name),
+        source=Source(kind="local", layout=Layout.BEIR),
+        licence=Licence(name="unknown"),
+    )
+    return make_task(card, folder)
+
+
+def _unknown(spec: str, known: Catalogue) -> str:
+    names = [*known.cards, *known.benchmarks]
+    folded = {name.lower(): name for name in names}
+    close = [folded[near] for near in get_close_matches(spec.lower(), list(folded), n=3)]
+    hint = f" Did you mean {', '.join(close)}?" if close else ""
+    return (
+        f"unknown task {spec!r}: it is no task, no benchmark and no folder.{hint} "
+        "`cmedteb tasks` lists what there is."
+    )

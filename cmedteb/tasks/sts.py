@@ -1,0 +1,60 @@
+"""Semantic textual similarity: how well similarities of pairs follow the gold scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmedteb.data import Access, load_pairs
+from cmedteb.metrics import bootstrap_pearson, bootstrap_spearman, score_pairs
+from cmedteb.tasks.base import SEED, Scored, find_data, main_of
+from cmedteb.tasks.card import TaskCard
+from cmedteb.types import Float64Array, PairData
+
+
+@dataclass(frozen=True)
+class StsTask:
+    """A card of type `sts`, able to load its pairs and score similarities.
+
+    Attributes:
+        card: what the task is.
+        folder: a local data set to use instead of the card's source.
+    """
+
+    card: TaskCard
+    folder: Path | None = None
+
+    def load(self, access: Access, *, limit: int | None = None) -> PairData:
+        """The pairs with their gold scores; `limit` keeps the first ones."""
+        return load_pairs(
+            find_data(self.card, access, self.folder),
+            name=self.card.name,
+            split=self.card.split,
+            lenient=self.card.official,
+            limit=limit,
+        )
+
+    def score(self, similarity: Mapping[str, Float64Array], gold: Float64Array) -> Scored:
+        """Correlate similarities with the gold scores.
+
+        Args:
+            similarity: by name; `similarity` is the model's own.
+            gold: shape (pairs,).
+
+        Raises:
+            ScoreError: NaN, fewer than two pairs, or no variance on either side.
+        """
+        scores = score_pairs(similarity, gold)
+        name = self.card.main_score
+        main = main_of(self.card, scores)
+        measure, _, kind = name.rpartition("_")
+        predicted = similarity[measure or "similarity"]
+        bootstrap = bootstrap_spearman if kind == "spearman" else bootstrap_pearson
+        return Scored(
+            scores=scores,
+            main_score=main,
+            interval=bootstrap(predicted, gold, seed=SEED),
+            units=len(gold),
+            per_query={},
+        )
