@@ -6,18 +6,21 @@ This room knows files and hubs; it knows nothing of models, metrics or task card
 
 from cmedteb.data.export import export_folder
 from cmedteb.data.formats import Layout, detect, splits
+from cmedteb.data.hub import Hub, HubFolder, hub_folder
 from cmedteb.data.identity import pairs_hash, ranking_hash
 from cmedteb.data.load import load_pairs, load_ranking
-from cmedteb.data.source import Access, Hub, Located, Source, locate
+from cmedteb.data.source import Access, Located, Source, locate
 
 __all__ = [
     "Access",
     "Hub",
+    "HubFolder",
     "Layout",
     "Located",
     "Source",
     "detect",
     "export_folder",
+    "hub_folder",
     "load_pairs",
     "load_ranking",
     "locate",

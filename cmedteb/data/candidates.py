@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cmedteb.data.check import Findings, Oddity, check_id
-from cmedteb.data.columns import StringBuilder, TextBuilder
+from cmedteb.data.columns import StringBuilder, TextBuilder, all_different
 from cmedteb.data.qrels import QUERY, Judgements, lookup, to_offsets
 from cmedteb.data.rows import Batch, Field, read_batches
 from cmedteb.data.texts import encode_text
@@ -87,7 +87,7 @@ def read_top_ranked(
     Raises:
         DataError: bad ids, candidates that are not in the corpus, or unknown queries.
     """
-    names, docs, lengths = StringBuilder(), StringBuilder(), []
+    names, docs, lengths = StringBuilder(), StringBuilder(), list[int]()
     for path in paths:
         for batch in read_batches(path, TOP_RANKED_FIELDS, batch_rows=256):
             for row in range(len(batch.numbers)):
@@ -98,10 +98,10 @@ def read_top_ranked(
     findings.settle()
     queries, doc_names = names.finish(), docs.finish()
     query_rows, doc_rows = lookup(queries, query_ids), lookup(doc_names, corpus_ids)
-    for row in np.flatnonzero(query_rows < 0):
-        findings.note(Oddity.ABSENT_QUERIES, f"query {queries[int(row)].as_py()!r}")
-    for row in np.flatnonzero(doc_rows < 0):
-        findings.note(Oddity.ABSENT_CANDIDATES, f"document {doc_names[int(row)].as_py()!r}")
+    for at in np.flatnonzero(query_rows < 0):
+        findings.note(Oddity.ABSENT_QUERIES, f"query {queries[int(at)].as_py()!r}")
+    for at in np.flatnonzero(doc_rows < 0):
+        findings.note(Oddity.ABSENT_CANDIDATES, f"document {doc_names[int(at)].as_py()!r}")
     findings.settle()
     owners = np.repeat(query_rows, lengths).astype(np.int32)
     known = owners >= 0
@@ -140,14 +140,12 @@ def _assemble(queries: TextColumn, texts: TextColumn, lists: _Lists, where: str)
 
 def _hashed_ids(texts: TextColumn, where: str) -> pa.ChunkedArray:
     """An id for every distinct text: the first 16 hex digits of its SHA-256."""
-    import pyarrow.compute as pc
-
     ids = StringBuilder()
     ids.extend(
         hashlib.sha256(value.as_py().encode()).hexdigest()[:16].encode() for value in texts.values
     )
     column = ids.finish()
-    if pc.count_distinct(column).as_py() != len(column):
+    if not all_different(column):
         raise DataError(
             f"{where}: two different texts have the same 64-bit hash. Give this set ids of its "
             "own: corpus.jsonl, queries.jsonl, qrels.tsv and top_ranked.jsonl."

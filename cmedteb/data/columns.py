@@ -1,4 +1,4 @@
-"""Builds text and id columns lean: one contiguous UTF-8 buffer, every distinct text once.
+"""Builds text and id columns lean: contiguous UTF-8, every distinct text once.
 
 Texts arrive a batch at a time and are never held as Python strings. A column of more than 1 GiB is
 split into chunks, since Arrow's 32-bit offsets end at 2 GiB; below that it is one chunk, because
@@ -8,6 +8,7 @@ Arrow concatenates all chunks whenever rows are taken from several.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 16
 CHUNK_BYTES = 1 << 30
+SEGMENT_BYTES = 1 << 20
+BATCH_ROWS = 4096
 
 Digests = NDArray[np.bytes_]
 
@@ -32,11 +35,63 @@ def digest(raw: bytes | memoryview) -> bytes:
     return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
 
 
-class StringBuilder:
-    """Appends UTF-8 strings to one growing buffer (amortised, without a list of strings)."""
+def all_different(names: pa.ChunkedArray) -> bool:
+    """Whether no string occurs twice, by sorting digests: 16 bytes a string, no hash table."""
+    parts = (
+        names.slice(start, BATCH_ROWS).to_pylist() for start in range(0, len(names), BATCH_ROWS)
+    )
+    digests = np.fromiter(
+        (digest(name.encode()) for part in parts for name in part),
+        dtype=f"S{DIGEST_BYTES}",
+        count=len(names),
+    )
+    digests.sort()
+    return not bool((digests[1:] == digests[:-1]).any())
+
+
+class _Bytes:
+    """Bytes that grow in segments of anonymous memory.
+
+    A growing bytearray would be copied from heap block to heap block, and the holes it leaves are
+    never given back; a segment is, as soon as it has been copied into the final buffer.
+    """
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._segments: list[mmap.mmap] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            if self._size == len(self._segments) * SEGMENT_BYTES:
+                self._segments.append(mmap.mmap(-1, SEGMENT_BYTES))
+            at = self._size % SEGMENT_BYTES
+            part = view[: SEGMENT_BYTES - at]
+            self._segments[-1][at : at + len(part)] = part
+            self._size += len(part)
+            view = view[len(part) :]
+
+    def finish(self) -> pa.Buffer:
+        """All bytes in one Arrow buffer; the segments are freed on the way."""
+        import pyarrow as pa
+
+        buffer = pa.allocate_buffer(self._size)
+        target = memoryview(buffer).cast("B")
+        for start, segment in zip(range(0, self._size, SEGMENT_BYTES), self._segments, strict=True):
+            part = min(SEGMENT_BYTES, self._size - start)
+            target[start : start + part] = memoryview(segment)[:part]
+            segment.close()
+        return buffer
+
+
+class StringBuilder:
+    """Appends UTF-8 strings to one growing buffer, without a list of strings."""
+
+    def __init__(self) -> None:
+        self._data = _Bytes()
         self._offsets = array("i", [0])
         self._chunks: list[pa.Array] = []
         self._closed = 0
@@ -49,7 +104,7 @@ class StringBuilder:
         for raw in raws:
             if len(self._data) + len(raw) > CHUNK_BYTES and len(self._offsets) > 1:
                 self._close()
-            self._data += raw
+            self._data.write(raw)
             self._offsets.append(len(self._data))
 
     def finish(self) -> pa.ChunkedArray:
@@ -64,10 +119,10 @@ class StringBuilder:
         import pyarrow as pa
 
         rows = len(self._offsets) - 1
-        buffers = [None, pa.py_buffer(self._offsets), pa.py_buffer(self._data)]
+        buffers = [None, pa.py_buffer(self._offsets), self._data.finish()]
         self._chunks.append(pa.Array.from_buffers(pa.string(), rows, buffers))
         self._closed += rows
-        self._data, self._offsets = bytearray(), array("i", [0])
+        self._data, self._offsets = _Bytes(), array("i", [0])
 
 
 class Placement(NamedTuple):

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cmedteb.data.record import write_record
 from cmedteb.types import Candidates, Corpus, PairData, Qrels, Queries, RankingData, TextColumn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STEP = 4096
 
@@ -60,7 +63,7 @@ def _texts(side: Corpus | Queries) -> Iterator[dict[str, Any]]:
             yield {"_id": name, "text": text}
 
 
-def _batches(ids: Any, texts: TextColumn) -> Iterator[tuple[list[str], list[str]]]:
+def _batches(ids: pa.ChunkedArray, texts: TextColumn) -> Iterator[tuple[list[str], list[str]]]:
     for start in range(0, len(texts), STEP):
         stop = min(start + STEP, len(texts))
         yield ids.slice(start, STEP).to_pylist(), texts.take(range(start, stop))

@@ -236,7 +236,7 @@ def _configs(folder: Path) -> dict[str, dict[str, tuple[str, ...]]]:
     return tables
 
 
-def _data_files(files: Any, data_dir: str) -> dict[str, tuple[str, ...]]:
+def _data_files(files: object, data_dir: str) -> dict[str, tuple[str, ...]]:
     rows = files if isinstance(files, list) else [files]
     table: dict[str, tuple[str, ...]] = {}
     for row in rows:

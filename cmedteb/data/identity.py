@@ -56,10 +56,11 @@ def _add_ids(total: hashlib._Hash, ids: pa.ChunkedArray) -> None:
 def _add_texts(total: hashlib._Hash, texts: TextColumn) -> None:
     """The digest of every row's text, so it does not matter how the column shares texts."""
     total.update(f"{len(texts)} texts\n".encode())
-    distinct = [
-        digest(text.encode()) for part in _slices(texts.values) for text in part.to_pylist()
-    ]
-    table = np.frombuffer(b"".join(distinct), dtype=f"V{DIGEST_BYTES}")
+    table = np.fromiter(
+        (digest(text.encode()) for part in _slices(texts.values) for text in part.to_pylist()),
+        dtype=f"V{DIGEST_BYTES}",
+        count=texts.distinct,
+    )
     for start in range(0, len(texts), 65536):
         total.update(table[texts.index[start : start + 65536]].tobytes())
 

@@ -70,7 +70,9 @@ def from_table(
     )
 
 
-def overlaid(table: Mapping[str, Mapping[str, int]], overlay: Overlay, *, whole: bool) -> GradeTable:
+def overlaid(
+    table: Mapping[str, Mapping[str, int]], overlay: Overlay, *, whole: bool
+) -> GradeTable:
     """Judgements with an overlay's grades over them.
 
     Args:

@@ -185,10 +185,18 @@ def _check_candidates(
         )
 
 
+def _release_memory() -> None:
+    """Give back what Arrow's pool keeps of the readers' buffers."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+
+
 def _provenance(located: Located, content: str, findings: Findings) -> Provenance:
     warnings = findings.counts()
     if warnings:
         counted = ", ".join(f"{count} {kind}" for kind, count in warnings.items())
         log.info("%s: %s", findings.name, counted)
+    _release_memory()
     revision = recorded_revision(located.folder, content) or located.revision
     return Provenance(revision, content, warnings)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from cmedteb.errors import DataError
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 1024
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".tsv", ".tsv.gz", ".json", ".json.gz")
 BOM = b"\xef\xbb\xbf"
 
@@ -117,10 +117,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def open_binary(path: Path) -> IO[bytes]:
     """Open a file for reading bytes, unpacking `.gz`."""
-    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+    if path.name.endswith(".gz"):
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")
 
 
-def _pick(row: Mapping[str, Any], field: Field, path: Path, number: int) -> Any:
+def _pick(row: Mapping[str, Any], field: Field, path: Path, number: int) -> object:
     for name in field.names:
         if name in row:
             return row[name]
@@ -136,8 +138,8 @@ def _either(names: tuple[str, ...]) -> str:
     return " or ".join(repr(name) for name in names)
 
 
-def _found(names: Any) -> str:
-    return ", ".join(sorted(str(name) for name in names)) or "nothing"
+def _found(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -194,7 +196,7 @@ def _read_parquet(path: Path, fields: Fields, batch_rows: int) -> Iterator[Batch
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, buffer_size=1 << 20) as file:
+        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             found = file.schema_arrow.names
             chosen = {wanted: _column(path, field, found) for wanted, field in fields.items()}
             names = sorted({name for name in chosen.values() if name is not None})

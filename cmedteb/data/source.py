@@ -8,7 +8,6 @@ through the `datasets` library. Offline means offline: no socket is opened.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -16,17 +15,18 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from cmedteb import resources
 from cmedteb.data.formats import Layout, holds_data_set
+from cmedteb.data.hub import Hub, HubFolder, Request, bring, check_files
 from cmedteb.data.record import read_record
+from cmedteb.data.rows import SUFFIXES
 from cmedteb.errors import NotAvailableError, UsageError
 
 LOCAL = "local"
 
 
-class Hub(StrEnum):
-    """Where data sets are downloaded from."""
-
-    HF = "hf"
-    MODELSCOPE = "modelscope"
+DATA_FILES = (
+    "README.md",
+    *(f"*{suffix}" for suffix in SUFFIXES),
+)
 
 
 class Source(BaseModel):
@@ -127,7 +127,38 @@ def locate(name: str, source: Source, access: Access) -> Located:
         return Located(folder, None, source.layout, LOCAL, "packaged")
     if source.kind == "local":
         raise NotAvailableError(_unpublished(name, access.data_dir))
-    raise NotImplementedError
+    return _from_hub(name, source, access)
+
+
+def _from_hub(name: str, source: Source, access: Access) -> Located:
+    """The repository, and its twin with the judgements, on the hub that was asked for."""
+    scope = access.hub is Hub.MODELSCOPE
+    repository = source.modelscope if scope else source.hf
+    twin = source.modelscope_qrels if scope else source.qrels_hf
+    if repository is None:
+        other = Hub.HF if scope else Hub.MODELSCOPE
+        raise NotAvailableError(
+            f"{name} is not known to be on {access.hub}. Use --hub {other}, or --data-dir DIR with "
+            f"the folder DIR/{name}/."
+        )
+    fetch = f"cmedteb fetch -t {name}"
+
+    def get(wanted: str, revision: str | None) -> HubFolder:
+        request = Request(wanted, revision, offline=access.offline, allow=DATA_FILES, fetch=fetch)
+        found = bring(request, access.hub)
+        check_files(found.folder, source.files, request.title)
+        return found
+
+    main = get(repository, source.modelscope_revision if scope else source.revision)
+    qrels = get(twin, None if scope else source.qrels_revision) if twin else None
+    layout = source.modelscope_layout if scope and source.modelscope_layout else source.layout
+    return Located(
+        main.folder,
+        qrels.folder if qrels else None,
+        layout,
+        main.revision,
+        f"{access.hub}:{repository}",
+    )
 
 
 def _in_data_dir(name: str, source: Source, data_dir: Path) -> Located | None:

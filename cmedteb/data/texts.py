@@ -6,12 +6,12 @@ as in mteb, so that scores are equal; queries and sentences are taken exactly as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cmedteb.data.check import Findings, Oddity, check_id
-from cmedteb.data.columns import StringBuilder, TextBuilder
+from cmedteb.data.columns import StringBuilder, TextBuilder, all_different
 from cmedteb.data.rows import Batch, Field, read_batches
 from cmedteb.errors import DataError
 from cmedteb.types import Corpus, Int32Array, Queries, TextColumn
@@ -131,7 +131,7 @@ def _id(batch: Batch, row: int, findings: Findings) -> bytes:
     return encode_text(name, batch.at(row))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return {"int": "a number", "float": "a number", "bool": "true or false"}.get(
         type(value).__name__, f"a {type(value).__name__}"
     )
@@ -139,9 +139,7 @@ def _kind(value: Any) -> str:
 
 def _without_duplicates(column: _Column, findings: Findings, where: str) -> _Column:
     """The first row of each id; a second text under one id is never let pass."""
-    import pyarrow.compute as pc
-
-    if pc.count_distinct(column.ids).as_py() == len(column.ids):
+    if all_different(column.ids):
         return column
     first: dict[str, int] = {}
     kept = []

@@ -17,6 +17,7 @@ document returned twice, or judgements that judge nothing raise ScoreError.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -248,8 +249,7 @@ def _by_document(
 ) -> dict[str, _Value]:
     paired = dict(zip(names, values, strict=True))
     if len(paired) != len(names):
-        seen: set[str] = set()
-        twice = next(name for name in names if name in seen or seen.add(name))
+        twice = Counter(names).most_common(1)[0][0]
         raise ScoreError(
             f"Query {query_id!r}: document {twice!r} is {what} twice. Each document may stand "
             "once in a query."

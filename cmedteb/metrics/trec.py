@@ -15,12 +15,11 @@ from __future__ import annotations
 import gzip
 import io
 import math
-import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, cast
 
 import numpy as np
 
@@ -135,7 +134,7 @@ def write_run(
             out: IO[bytes] = stack.enter_context(partial.open("wb"))
             if path.suffix == ".gz":
                 packed = gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0)
-                out = stack.enter_context(packed)
+                out = cast("IO[bytes]", stack.enter_context(packed))
             text = stack.enter_context(io.TextIOWrapper(out, encoding="utf-8", newline="\n"))
             for query, results in rankings:
                 _check_token(query, "query id")
@@ -143,7 +142,7 @@ def write_run(
                     _check_token(doc, "document id")
                     text.write(f"{query} Q0 {doc} {rank} {score:.9g} {tag}\n")
                     lines += 1
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return lines
@@ -180,12 +179,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             packed = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)
             if packed:
-                raw = stack.enter_context(gzip.open(raw))
+                raw = cast("IO[bytes]", stack.enter_context(gzip.open(raw)))
             for number, line in enumerate(raw, start=1):
-                if number == 1:
-                    line = line.removeprefix(_UTF8_BOM)
-                if line.strip():
-                    yield number, line
+                text = line.removeprefix(_UTF8_BOM) if number == 1 else line
+                if text.strip():
+                    yield number, text
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged ({error}). Fetch it again.") from error
     except OSError as error:

@@ -110,7 +110,7 @@ class Bm25:
         b: strength of the length normalisation.
     """
 
-    tokenizer: str | Tokenize = "words+bigrams"
+    tokenizer: str | Tokenize = "bigrams"
     k1: float = 0.9
     b: float = 0.4
 

@@ -213,7 +213,8 @@ class _Evaluation:
         self.observer.phase_started("score")
         with self.phases.measured("score"):
             scored = self.task.score(run, data, depth=None if complete else depth)
-        kept = None if reranking else RECEIPT_DEPTH
+        whole = reranking or len(data.corpus) <= min(depth, RECEIPT_DEPTH)
+        kept = None if whole else min(depth, RECEIPT_DEPTH)
         return scored, run_lines(run, depth=kept, **_ids(data)), kept
 
     def _compare(self, predictor: Predictor, data: PairData) -> tuple[Scored, Iterator[str]]:

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cmedteb.data import Access, Located, locate
 from cmedteb.errors import DataError
+from cmedteb.metrics import (
+    Interval,
+    QueryScores,
+    bootstrap_mean,
+    bootstrap_pearson,
+    bootstrap_spearman,
+    score_pairs,
+)
 from cmedteb.types import Float64Array
 
 if TYPE_CHECKING:
-    from cmedteb.metrics import Interval
     from cmedteb.tasks.card import TaskCard
 
 SEED = 0
@@ -27,14 +36,12 @@ class Scored:
         main_score: the one that stands for the task.
         interval: of the main score, from a seeded bootstrap over queries (pairs for STS).
         units: how many queries or pairs were scored.
-        per_query: per-query values of each score; empty for STS, whose score is no mean.
     """
 
     scores: dict[str, float]
     main_score: float
     interval: Interval
     units: int
-    per_query: Mapping[str, Float64Array]
 
 
 def find_data(card: TaskCard, access: Access, folder: Path | None) -> Located:
@@ -44,15 +51,62 @@ def find_data(card: TaskCard, access: Access, folder: Path | None) -> Located:
     return locate(card.name, card.source, access)
 
 
-def main_of(card: TaskCard, scores: Mapping[str, float]) -> float:
-    """The card's main score.
+def summarise(by_query: QueryScores, *, task: str, main_score: str) -> Scored:
+    """Means of per-query values, with an interval of the main score.
+
+    The interval does not depend on the order of the queries, so a score that is recomputed from
+    receipts has the same one.
 
     Raises:
-        DataError: the card names a score that this kind of task does not have.
+        DataError: there is no such main score.
     """
-    if card.main_score not in scores:
+    scores = by_query.mean()
+    main = main_of(scores, task=task, main_score=main_score)
+    return Scored(
+        scores=scores,
+        main_score=main,
+        interval=bootstrap_mean(np.sort(by_query.values[main_score]), seed=SEED),
+        units=len(by_query.query_ids),
+    )
+
+
+def correlate(
+    similarity: Mapping[str, Float64Array], gold: Float64Array, *, task: str, main_score: str
+) -> Scored:
+    """Correlations of similarities with gold scores, with an interval of the main one.
+
+    Args:
+        similarity: by name; `similarity` is the model's own.
+        gold: shape (pairs,).
+        task: its name, for errors.
+        main_score: `pearson`, `spearman`, or with a similarity's name before it.
+
+    Raises:
+        ScoreError: NaN, fewer than two pairs, or no variance on either side.
+        DataError: there is no such main score.
+    """
+    scores = score_pairs(similarity, gold)
+    main = main_of(scores, task=task, main_score=main_score)
+    measure, _, kind = main_score.rpartition("_")
+    bootstrap = bootstrap_spearman if kind == "spearman" else bootstrap_pearson
+    predicted = similarity[measure or "similarity"]
+    return Scored(
+        scores=scores,
+        main_score=main,
+        interval=bootstrap(predicted, gold, seed=SEED),
+        units=len(gold),
+    )
+
+
+def main_of(scores: Mapping[str, float], *, task: str, main_score: str) -> float:
+    """The score that stands for the task.
+
+    Raises:
+        DataError: there is no such score.
+    """
+    if main_score not in scores:
         raise DataError(
-            f"the card of {card.name} names the main score {card.main_score!r}, which a "
-            f"{card.type} task of this depth does not give. It gives: {', '.join(sorted(scores))}"
+            f"{task}: its main score {main_score!r} is not among those of this run. "
+            f"It gives: {', '.join(sorted(scores))}"
         )
-    return scores[card.main_score]
+    return scores[main_score]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmedteb.data import Access, load_ranking
-from cmedteb.metrics import bootstrap_mean, score_run
-from cmedteb.tasks.base import SEED, Scored, find_data, main_of
+from cmedteb.metrics import score_run
+from cmedteb.tasks.base import Scored, find_data, summarise
 from cmedteb.tasks.card import TaskCard
 from cmedteb.types import RankingData, Run
 
@@ -48,13 +48,4 @@ class RetrievalTask:
             doc_ids=data.corpus.ids.to_pylist(),
             depth=depth,
         )
-        scores = by_query.mean()
-        main = main_of(self.card, scores)
-        values = by_query.values[self.card.main_score]
-        return Scored(
-            scores=scores,
-            main_score=main,
-            interval=bootstrap_mean(values, seed=SEED),
-            units=len(by_query.query_ids),
-            per_query=by_query.values,
-        )
+        return summarise(by_query, task=self.card.name, main_score=self.card.main_score)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmedteb.data import Access, load_pairs
-from cmedteb.metrics import bootstrap_pearson, bootstrap_spearman, score_pairs
-from cmedteb.tasks.base import SEED, Scored, find_data, main_of
+from cmedteb.tasks.base import Scored, correlate, find_data
 from cmedteb.tasks.card import TaskCard
 from cmedteb.types import Float64Array, PairData
 
@@ -45,16 +44,6 @@ class StsTask:
         Raises:
             ScoreError: NaN, fewer than two pairs, or no variance on either side.
         """
-        scores = score_pairs(similarity, gold)
-        name = self.card.main_score
-        main = main_of(self.card, scores)
-        measure, _, kind = name.rpartition("_")
-        predicted = similarity[measure or "similarity"]
-        bootstrap = bootstrap_spearman if kind == "spearman" else bootstrap_pearson
-        return Scored(
-            scores=scores,
-            main_score=main,
-            interval=bootstrap(predicted, gold, seed=SEED),
-            units=len(gold),
-            per_query={},
+        return correlate(
+            similarity, gold, task=self.card.name, main_score=self.card.main_score
         )

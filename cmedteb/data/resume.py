@@ -1,0 +1,118 @@
+"""Downloads large files so that an interrupted one continues, and checks what arrived.
+
+huggingface_hub 2 resumes within a process only: its partial files have random names and are
+removed. Here a partial file keeps the name of its content, `blobs/<checksum>.part`, beside the
+blobs of the same cache; once whole it becomes the blob that huggingface_hub then links.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cmedteb.data.hub import Request, discard
+from cmedteb.errors import DataError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfFileMetadata
+    from huggingface_hub.hf_api import RepoFile
+
+LARGE_BYTES = 1 << 20
+
+
+def fetch_large(request: Request, file: RepoFile, commit: str, endpoint: str) -> None:
+    """Put a large file into the cache, continuing where an earlier run stopped.
+
+    Small files, files that are there, and files in Xet storage (whose client has a chunk cache of
+    its own) are left to huggingface_hub.
+
+    Raises:
+        DataError: what arrived is not what the hub lists; it was removed.
+    """
+    from filelock import FileLock
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+
+    names = {"repo_id": request.repository, "filename": file.path}
+    at = {"repo_type": request.kind, "revision": commit}
+    if file.size < LARGE_BYTES or isinstance(try_to_load_from_cache(**names, **at), str):
+        return
+    url = hf_hub_url(**names, **at, endpoint=endpoint)
+    metadata = get_hf_file_metadata(url, endpoint=endpoint, retry_on_errors=True)
+    if _is_xet(metadata) or not metadata.etag:
+        return
+    blob = _blobs(request) / metadata.etag
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    part = blob.with_name(f"{blob.name}.part")
+    with FileLock(f"{part}.lock"):
+        if not blob.exists():
+            _continue(part, url, metadata, file.size)
+            _check(part, metadata.etag, f"{file.path} of {request.title}")
+            part.replace(blob)
+
+
+def check_arrived(path: Path, file: RepoFile, request: Request) -> None:
+    """Compare a downloaded file with the checksum the hub lists for it.
+
+    Raises:
+        DataError: it differs; it was removed, so the next attempt fetches it anew.
+    """
+    if path.is_file():
+        expected = file.lfs.sha256 if file.lfs else file.blob_id
+        _check(path, expected, f"{file.path} of {request.title}")
+
+
+def _continue(part: Path, url: str, metadata: HfFileMetadata, size: int) -> None:
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    if part.exists() and part.stat().st_size > size:
+        part.unlink()
+    headers = build_hf_headers()
+    if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
+        # The token is for the hub; storage behind a redirect has its own signature.
+        headers.pop("authorization", None)
+    with part.open("ab") as stream:
+        resume = stream.tell()
+        http_get(metadata.location, stream, resume_size=resume, headers=headers, expected_size=size)
+
+
+def _is_xet(metadata: HfFileMetadata) -> bool:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import is_xet_available
+
+    xet = metadata.xet_file_data is not None
+    return xet and is_xet_available() and not constants.HF_HUB_DISABLE_XET
+
+
+def _blobs(request: Request) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=request.repository, repo_type=request.kind)
+    return Path(constants.HF_HUB_CACHE).expanduser() / folder / "blobs"
+
+
+def _check(path: Path, expected: str, title: str) -> None:
+    actual = _checksum(path, expected)
+    if actual is not None and actual != expected:
+        discard(path)
+        raise DataError(
+            f"{title} arrived damaged: its checksum is {actual}, the hub lists {expected}. It was "
+            "removed; run again to fetch it anew."
+        )
+
+
+def _checksum(path: Path, like: str) -> str | None:
+    """SHA-256, or git's blob id, whichever the expected value is; None if it is neither."""
+    if len(like) == 64:
+        total = hashlib.sha256()
+    elif len(like) == 40:
+        total = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    else:
+        return None
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()
