@@ -9,6 +9,7 @@ what was loaded. MODELSCOPE_ENDPOINT, MODELSCOPE_CACHE and MODELSCOPE_API_TOKEN 
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,8 +18,6 @@ from cmedteb.errors import DataError, MissingExtraError, NotAvailableError
 
 if TYPE_CHECKING:
     from modelscope_hub import HubApi
-
-log = logging.getLogger(__name__)
 
 DEFAULT_REVISION = "master"
 PARTIAL = ("*.incomplete", "*.parallel_tmp")
@@ -32,6 +31,8 @@ def modelscope_folder(request: Request) -> HubFolder:
         from modelscope_hub.errors import HubError
     except ImportError as error:
         raise MissingExtraError("modelscope", "modelscope") from error
+    if "MODELSCOPE_LOG_LEVEL" not in os.environ:
+        logging.getLogger("modelscope_hub").setLevel(logging.WARNING)
     config = HubConfig()
     revision = request.revision or DEFAULT_REVISION
     name = request.repository.replace("/", "--")

@@ -8,6 +8,7 @@ blobs of the same cache; once whole it becomes the blob that huggingface_hub the
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -80,10 +81,9 @@ def _continue(part: Path, url: str, metadata: HfFileMetadata, size: int) -> None
 
 def _is_xet(metadata: HfFileMetadata) -> bool:
     from huggingface_hub import constants
-    from huggingface_hub.utils import is_xet_available
 
-    xet = metadata.xet_file_data is not None
-    return xet and is_xet_available() and not constants.HF_HUB_DISABLE_XET
+    installed = importlib.util.find_spec("hf_xet") is not None
+    return metadata.xet_file_data is not None and installed and not constants.HF_HUB_DISABLE_XET
 
 
 def _blobs(request: Request) -> Path:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from cmedteb.data import Hub
+from cmedteb.data import Hub, hub_folder
 from cmedteb.errors import UsageError
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 OTHER_FORMATS = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.tflite")
+PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 NOT_WEIGHTS = {".gitattributes", "README.md"}
 
 
@@ -57,9 +59,12 @@ def from_folder(folder: Path) -> Weights:
 
 
 def from_hub(repository: str, revision: str | None, *, hub: Hub, offline: bool) -> Weights:
-    """A model of a hub, at a branch, tag or commit; the commit found is its revision."""
-    from cmedteb.data import hub_folder
-    found = hub_folder(
-        repository, revision, kind="model", hub=hub, offline=offline, ignore=OTHER_FORMATS
-    )
+    """A model of a hub, at a branch, tag or commit; the commit found is its revision.
+
+    Weights are often stored twice: safetensors are taken, pickled ones only where there are none.
+    """
+    bring = partial(hub_folder, repository, kind="model", hub=hub, offline=offline)
+    found = bring(revision, ignore=(*OTHER_FORMATS, *PICKLED))
+    if not any(found.folder.glob("*.safetensors")):
+        found = bring(found.revision, ignore=OTHER_FORMATS)
     return Weights(repository, found.revision, found.folder, offline)
