@@ -1,8 +1,8 @@
 """The Python API: the same evaluation as `cmedteb run`, for a notebook or a training loop.
 
-    >>> import cmedteb
-    >>> results = cmedteb.evaluate("bm25", tasks=["SmokeRetrieval"])
-    >>> results[0].main_score
+>>> import cmedteb
+>>> results = cmedteb.evaluate("bm25", tasks=["SmokeRetrieval"])
+>>> results[0].main_score
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Plan:
 
 
 def prepare(  # noqa: PLR0913  one argument a flag
-    tasks: Sequence[str],
+    tasks: Sequence[str | Path | Task],
     *,
     output: Path,
     tasks_dir: Path | None = None,
@@ -75,15 +75,17 @@ def prepare(  # noqa: PLR0913  one argument a flag
             **options,
         ),
         benchmarks={
-            name: known.benchmarks[name].tasks for name in tasks if name in known.benchmarks
+            name: known.benchmarks[name].tasks
+            for name in tasks
+            if isinstance(name, str) and name in known.benchmarks
         },
     )
 
 
 def evaluate(
     model: str | System,
+    tasks: Sequence[str | Path | Task] = ("smoke",),
     *,
-    tasks: Sequence[str] = ("smoke",),
     output: str | Path | None = None,
     observer: Observer | None = None,
     model_options: ModelOptions | None = None,
@@ -96,7 +98,7 @@ def evaluate(
             `encode_documents(texts)`, each from n texts to an array of shape (n, dimension). Its
             attribute `similarity` ("dot" or "cosine") says how vectors are compared; without one
             it is cosine. See `cmedteb.models.protocols` for retrievers and pair scorers.
-        tasks: names of tasks or benchmarks, or folders with data.
+        tasks: names of tasks or benchmarks, folders with data, or tasks from `load_task`.
         output: a results folder to keep results and receipts in; None keeps nothing.
         observer: told of progress.
         model_options: device, dtype, prompts and the like, where `model` is a string.

@@ -120,7 +120,7 @@ class Qrels:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The documents to be reranked for each query: corpus rows `docs[offsets[q]:offsets[q + 1]]`."""
+    """What is to be reranked: entries `offsets[q]:offsets[q + 1]` of `docs` are query q's rows."""
 
     offsets: Int64Array
     docs: Int32Array

@@ -59,8 +59,7 @@ def score_theirs(model: Path, folder: Path, limit: int | None) -> dict[str, Any]
             cache=mteb.ResultCache(scratch),
             show_progress_bar=False,
         )
-    scores: dict[str, Any] = outcome.task_results[0].scores[task.card.split][0]
-    return scores
+    return dict(outcome.task_results[0].scores[task.card.split][0])
 
 
 def compared(ours: dict[str, float], theirs: dict[str, Any]) -> dict[str, Any]:

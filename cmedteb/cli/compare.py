@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--judgements", default="original", show_default=True, metavar="original|vN")
 @results_option
 @json_option
-def command(  # noqa: PLR0913  one argument a flag
+def command(
     a: str,
     b: str,
     tasks: tuple[str, ...],
@@ -41,9 +42,7 @@ def command(  # noqa: PLR0913  one argument a flag
     from cmedteb.results import ResultStore
     from cmedteb.runner.compare import compare
 
-    found = compare(
-        ResultStore(results), a, b, tasks=tasks, metric=metric, judgements=judgements
-    )
+    found = compare(ResultStore(results), a, b, tasks=tasks, metric=metric, judgements=judgements)
     if as_json:
         print_json({"a": a, "b": b, "tasks": [_document(one) for one in found]})
     else:
@@ -53,7 +52,6 @@ def command(  # noqa: PLR0913  one argument a flag
 def _document(one: TaskComparison) -> dict[str, Any]:
     outcome = one.comparison
     low, high, level = outcome.interval
-    finite = low == low  # NaN where there is one query only
     return {
         "task": one.task,
         "metric": one.metric,
@@ -61,7 +59,7 @@ def _document(one: TaskComparison) -> dict[str, Any]:
         "a": outcome.mean_a,
         "b": outcome.mean_b,
         "difference": outcome.difference,
-        "interval": [low, high] if finite else None,
+        "interval": None if isnan(low) else [low, high],
         "level": level,
         "p": outcome.p_permutation,
         "wins": outcome.wins,

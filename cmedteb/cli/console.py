@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-def print_json(document: Any) -> None:  # noqa: ANN401  any JSON value
+def print_json(document: Any) -> None:
     """Print one JSON document to stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
 

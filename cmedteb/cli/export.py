@@ -28,7 +28,7 @@ from cmedteb.errors import UsageError
     help="A folder (mteb, trec) or a file (csv, latex).  [default: stdout for csv, latex]",
 )
 @results_option
-def command(  # noqa: PLR0913  one argument a flag
+def command(
     shape: str,
     models: tuple[str, ...],
     tasks: tuple[str, ...],

@@ -28,7 +28,7 @@ def command(
     tasks: tuple[str, ...],
     to: Path | None,
     keep_going: bool,
-    **access: Any,  # noqa: ANN401  click's parameters
+    **access: Any,
 ) -> None:
     """Download data sets ahead of time, and check them.
 
@@ -54,7 +54,7 @@ def command(
     ctx.exit(max((error.exit_code for error in failed), default=0))
 
 
-def _bring(task: Any, access: Any, to: Path | None) -> str:  # noqa: ANN401  imported lazily
+def _bring(task: Any, access: Any, to: Path | None) -> str:
     from cmedteb.data import export_folder
     from cmedteb.types import PairData
 

@@ -28,7 +28,7 @@ TOLERANCE = 1e-6
 )
 @results_option
 @json_option
-def command(  # noqa: PLR0913  one argument a flag
+def command(
     judgements: str,
     models: tuple[str, ...],
     tasks: tuple[str, ...],
@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913  one argument a flag
         raise CheckError(f"{len(wrong)} stored scores differ from their receipts: {wrong[0]}, ...")
 
 
-def _verified(store: Any, one: Stored) -> dict[str, Any]:  # noqa: ANN401  imported lazily
+def _verified(store: Any, one: Stored) -> dict[str, Any]:
     from cmedteb.runner.rescore import recompute
 
     after = recompute(store, one.path, one.result)
@@ -71,7 +71,10 @@ def _verified(store: Any, one: Stored) -> dict[str, Any]:  # noqa: ANN401  impor
 
 
 def _rescored(
-    store: Any, stored: list[Stored], version: str, folder: Path | None  # noqa: ANN401
+    store: Any,
+    stored: list[Stored],
+    version: str,
+    folder: Path | None,
 ) -> list[dict[str, Any]]:
     from cmedteb.annotations import read_overlay
     from cmedteb.runner.rescore import rescore
@@ -87,7 +90,7 @@ def _rescored(
     return rows
 
 
-def _row(before: Any, after: float, path: Path) -> dict[str, Any]:  # noqa: ANN401
+def _row(before: Any, after: float, path: Path) -> dict[str, Any]:
     return {
         "model": before.model.name,
         "revision": before.model.revision,

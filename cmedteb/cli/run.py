@@ -24,6 +24,26 @@ if TYPE_CHECKING:
 
     from cmedteb.runner import Outcome
 
+PLAN_FLAGS = (
+    "data_dir",
+    "hub",
+    "offline",
+    "limit",
+    "depth",
+    "batch_tokens",
+    "overwrite",
+    "keep_going",
+    "judgements",
+)
+MODEL_FLAGS = (
+    "device",
+    "dtype",
+    "max_length",
+    "query_prompt",
+    "document_prompt",
+    "trust_remote_code",
+)
+
 
 class AutoInt(click.ParamType[int | None]):
     """A positive whole number, or `auto`."""
@@ -31,7 +51,10 @@ class AutoInt(click.ParamType[int | None]):
     name = "auto|N"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> int | None:
         """`auto` is None."""
         if value is None or value == "auto":
@@ -108,7 +131,7 @@ class AutoInt(click.ParamType[int | None]):
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401  click's parameters
+def command(ctx: click.Context, /, **flags: Any) -> None:
     """Evaluate a model on tasks.
 
     Every finished task is saved at once with its receipts; the same command again goes on where
@@ -121,17 +144,12 @@ def command(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401  click
         flags["tasks"] or ("smoke",),
         output=flags["output"],
         tasks_dir=flags["tasks_dir"],
-        **{
-            name: flags[name]
-            for name in (
-                "data_dir hub offline limit depth batch_tokens overwrite keep_going judgements"
-            ).split()
-        },
+        **{name: flags[name] for name in PLAN_FLAGS},
     )
     quiet = flags["quiet"] or flags["as_json"]
     with TerminalObserver(quiet=quiet) as observer:
         observer.task_started(f"load {flags['model']}", number=1, total=len(plan.tasks))
-        system = plan.load(flags["model"], **_model_flags(flags))
+        system = plan.load(flags["model"], **{name: flags[name] for name in MODEL_FLAGS})
         outcomes = run_tasks(system, plan.tasks, plan.options, observer)
     means = averages(outcomes, plan.benchmarks)
     if flags["as_json"]:
@@ -139,11 +157,6 @@ def command(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401  click
     else:
         _print(outcomes, means, flags["output"])
     ctx.exit(_exit_code(outcomes))
-
-
-def _model_flags(flags: dict[str, Any]) -> dict[str, Any]:
-    names = "device dtype max_length query_prompt document_prompt trust_remote_code"
-    return {name: flags[name] for name in names.split()}
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

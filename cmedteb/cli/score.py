@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 @access_options
 @tasks_dir_option
 @json_option
-def command(  # noqa: PLR0913  one argument a flag
+def command(
     run_file: Path,
     task: str | None,
     qrels: Path | None,
     cutoffs: tuple[int, ...],
     per_query: bool,
     as_json: bool,
-    **access: Any,  # noqa: ANN401  click's parameters
+    **access: Any,
 ) -> None:
     """Score a TREC run (query Q0 document rank score tag) by trec_eval's rules.
 
@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913  one argument a flag
         _print(scores)
 
 
-def _judgements(task: str, **access: Any) -> GradeTable:  # noqa: ANN401  click's parameters
+def _judgements(task: str, **access: Any) -> GradeTable:
     from cmedteb.api import prepare
     from cmedteb.data.judgements import as_table
     from cmedteb.types import RankingData

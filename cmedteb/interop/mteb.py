@@ -78,10 +78,14 @@ def as_task(card: TaskCard, data: RankingData | PairData) -> AbsTask:
     """
     try:
         from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
-        from mteb.abstasks.task_metadata import TaskMetadata
+        from mteb.abstasks.task_metadata import PromptDict, TaskMetadata
     except ImportError as error:
         raise MissingExtraError("mteb", "mteb") from error
-    kinds = {TaskType.RETRIEVAL: "Retrieval", TaskType.RERANKING: "Reranking", TaskType.STS: "STS"}
+    kinds: dict[TaskType, Any] = {
+        TaskType.RETRIEVAL: "Retrieval",
+        TaskType.RERANKING: "Reranking",
+        TaskType.STS: "STS",
+    }
     about = TaskMetadata(
         name=card.name,
         description=card.title.en,
@@ -91,7 +95,7 @@ def as_task(card: TaskCard, data: RankingData | PairData) -> AbsTask:
         eval_splits=[card.split],
         main_score="cosine_pearson" if card.type is TaskType.STS else card.main_score,
         dataset={"path": card.source.hf or card.name, "revision": data.provenance.revision},
-        prompt={"query": card.prompt.query["en"]} if card.prompt else None,
+        prompt=PromptDict(query=card.prompt.query["en"]) if card.prompt else None,
     )
     base = AbsTaskSTS if isinstance(data, PairData) else AbsTaskRetrieval
     loaded = _pairs(data) if isinstance(data, PairData) else _ranking(data)

@@ -55,7 +55,9 @@ def find_card(spec: str) -> ModelCard | None:
     if spec.endswith(".toml"):
         path = Path(spec)
         if not path.is_file():
-            raise UsageError(f"there is no model card {path}. `cmedteb models` lists those shipped.")
+            raise UsageError(
+                f"there is no model card {path}. `cmedteb models` lists those shipped."
+            )
         return read_card(path)
     return all_cards().get(spec)
 

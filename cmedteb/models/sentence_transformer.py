@@ -33,8 +33,8 @@ class Settings:
     dtype: str = "auto"
     max_length: int | None = None
     similarity: Similarity | None = None
-    flags: Prompts = Prompts()
-    card: Prompts = Prompts()
+    flags: Prompts = field(default_factory=Prompts)
+    card: Prompts = field(default_factory=Prompts)
     trust_remote_code: bool = False
 
 
@@ -123,7 +123,7 @@ def load(weights: Weights, settings: Settings) -> SentenceTransformer:
         from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError(error.name or "sentence-transformers", "models") from error
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = settings.device if settings.device != "auto" else _best_device()
     try:
         model = Model(
@@ -206,12 +206,8 @@ def _prompts(model: Model, settings: Settings, task: TaskType) -> dict[Role, str
         return {Role.QUERY: sts, Role.DOCUMENT: sts}
     documents = (own.get(name) for name in ("document", "passage", "corpus"))
     return {
-        Role.QUERY: _first(
-            settings.flags.query, settings.card.query, own.get("query"), default
-        ),
-        Role.DOCUMENT: _first(
-            settings.flags.document, settings.card.document, *documents, default
-        ),
+        Role.QUERY: _first(settings.flags.query, settings.card.query, own.get("query"), default),
+        Role.DOCUMENT: _first(settings.flags.document, settings.card.document, *documents, default),
     }
 
 

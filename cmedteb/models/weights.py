@@ -16,7 +16,16 @@ from cmedteb.data import Hub, hub_folder
 from cmedteb.errors import UsageError
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-OTHER_FORMATS = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.tflite")
+OTHER_FORMATS = (
+    "onnx/*",
+    "openvino/*",
+    "*.onnx",
+    "*.h5",
+    "*.msgpack",
+    "*.ot",
+    "*.gguf",
+    "*.tflite",
+)
 PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 NOT_WEIGHTS = {".gitattributes", "README.md"}
 

@@ -41,9 +41,7 @@ def similarity_lines(
         yield "\t".join([pair_id, *(f"{name}:{float(similarity[name][row])!r}" for name in names)])
 
 
-def qrels_lines(
-    qrels: Qrels, *, query_ids: Sequence[str], doc_ids: Sequence[str]
-) -> Iterator[str]:
+def qrels_lines(qrels: Qrels, *, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Iterator[str]:
     """Judgements as lines, sorted by query id and document id: equal sets give equal lines."""
     known = len(doc_ids)
     for query, query_id in sorted(enumerate(query_ids), key=lambda item: item[1]):

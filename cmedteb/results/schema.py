@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA = "cmedteb-result/1"
 LANGUAGE = "cmn-Hans"
 
 
@@ -73,7 +72,7 @@ class ModelRecord(_Strict):
 class TaskResult(_Strict):
     """One task, one model, one set of judgements."""
 
-    cmedteb_schema: Literal["cmedteb-result/1"] = SCHEMA
+    cmedteb_schema: Literal["cmedteb-result/1"] = "cmedteb-result/1"
     task_name: str
     task_type: str
     task_version: int

@@ -58,4 +58,6 @@ def names(spec: str, stored: Stored) -> bool:
     model = stored.result.model
     if Path(spec).is_dir():
         return Path(spec).resolve() in stored.path.resolve().parents
-    return name in {model.name, model.name.rpartition("/")[2]} and model.revision.startswith(revision)
+    return name in {model.name, model.name.rpartition("/")[2]} and model.revision.startswith(
+        revision
+    )

@@ -97,9 +97,7 @@ def _told(outcome: Outcome) -> str:
 class _Evaluation:
     """One system on one task."""
 
-    def __init__(
-        self, system: System, task: Task, options: RunOptions, observer: Observer
-    ) -> None:
+    def __init__(self, system: System, task: Task, options: RunOptions, observer: Observer) -> None:
         self.options = options
         self.task = task
         self.observer = observer

@@ -19,8 +19,8 @@ from cmedteb.errors import ModelError, UsageError
 from cmedteb.metrics import pairwise_similarities
 from cmedteb.models import Encoder, ModelFacts, PairScorer, Retriever, Role, System
 from cmedteb.runner.observer import Observer
-from cmedteb.search import Vectors, rerank_vectors, search_vectors
 from cmedteb.runner.timing import Phases
+from cmedteb.search import Vectors, rerank_vectors, search_vectors
 from cmedteb.types import Float64Array, Pairs, RankingData, Run, Similarity, TextColumn
 
 CPU_BUDGET = 8_192
@@ -115,7 +115,9 @@ class Predictor:
 
     def _encoder(self, what: str) -> Encoder:
         if not isinstance(self.system, Encoder):
-            raise UsageError(f"{self.facts.name} offers no method for {what}: it cannot do this task")
+            raise UsageError(
+                f"{self.facts.name} offers no method for {what}: it cannot do this task"
+            )
         return self.system
 
     def _encode(

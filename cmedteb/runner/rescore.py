@@ -40,9 +40,7 @@ def recompute(store: ResultStore, path: Path, result: TaskResult) -> Scored:
     """
     if result.task_type == TaskType.STS:
         similarity, gold = similarities(store, path, result)
-        return correlate(
-            similarity, gold, task=result.task_name, main_score=result.main_score_name
-        )
+        return correlate(similarity, gold, task=result.task_name, main_score=result.main_score_name)
     return _score(store, path, result, grades(store, result))
 
 
@@ -90,9 +88,7 @@ def similarities(
 def grades(store: ResultStore, result: TaskResult) -> GradeTable:
     """The judgements that a result was scored against."""
     table = store.judgement_table(result)
-    return {
-        query: {doc: int(grade) for doc, grade in row.items()} for query, row in table.items()
-    }
+    return {query: {doc: int(grade) for doc, grade in row.items()} for query, row in table.items()}
 
 
 def cutoffs(result: TaskResult) -> list[int]:

@@ -6,7 +6,8 @@ by their lengths. Identical texts have one vector and therefore exactly equal sc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Vectors(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Vectors:
     """One vector for each distinct text, and for each row the position of its vector."""
 
     values: Float32Array
@@ -26,7 +28,12 @@ class Vectors(NamedTuple):
 
 
 def search_vectors(
-    queries: Vectors, documents: Vectors, *, ids: pa.ChunkedArray, similarity: Similarity, depth: int
+    queries: Vectors,
+    documents: Vectors,
+    *,
+    ids: pa.ChunkedArray,
+    similarity: Similarity,
+    depth: int,
 ) -> Run:
     """The best `depth` documents for every query over the whole corpus.
 

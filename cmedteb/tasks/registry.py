@@ -78,23 +78,15 @@ def _read_benchmarks(path: Path) -> dict[str, Benchmark]:
         raise DataError(f"{path}: not a valid list of benchmarks: {error}") from error
 
 
-def resolve(specs: Sequence[str], known: Catalogue) -> list[Task]:
-    """The tasks that these specifications name, in order, each once.
+def resolve(specs: Sequence[str | Path | Task], known: Catalogue) -> list[Task]:
+    """The tasks that these specifications name, in order, each once; a task names itself.
 
     Raises:
         UsageError: a name is no task, no benchmark and no folder.
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
-        if spec in known.benchmarks:
-            found = [make_task(known.cards[name]) for name in known.benchmarks[spec].tasks]
-        elif spec in known.cards:
-            found = [make_task(known.cards[spec])]
-        elif Path(spec).is_dir():
-            found = [from_folder(Path(spec))]
-        else:
-            raise UsageError(_unknown(spec, known))
-        for task in found:
+        for task in _named(spec, known):
             earlier = tasks.setdefault(task.card.name, task)
             if earlier.folder != task.folder:
                 raise UsageError(
@@ -104,9 +96,22 @@ def resolve(specs: Sequence[str], known: Catalogue) -> list[Task]:
     return list(tasks.values())
 
 
+def _named(spec: str | Path | Task, known: Catalogue) -> list[Task]:
+    if isinstance(spec, RetrievalTask | StsTask):
+        return [spec]
+    name = str(spec)
+    if name in known.benchmarks:
+        return [make_task(known.cards[task]) for task in known.benchmarks[name].tasks]
+    if name in known.cards:
+        return [make_task(known.cards[name])]
+    if Path(name).is_dir():
+        return [from_folder(Path(name))]
+    raise UsageError(_unknown(name, known))
+
+
 def make_task(card: TaskCard, folder: Path | None = None) -> Task:
     """The task class that a card asks for."""
-    classes = {
+    classes: dict[TaskType, type[Task]] = {
         TaskType.RETRIEVAL: RetrievalTask,
         TaskType.RERANKING: RerankingTask,
         TaskType.STS: StsTask,

@@ -44,6 +44,4 @@ class StsTask:
         Raises:
             ScoreError: NaN, fewer than two pairs, or no variance on either side.
         """
-        return correlate(
-            similarity, gold, task=self.card.name, main_score=self.card.main_score
-        )
+        return correlate(similarity, gold, task=self.card.name, main_score=self.card.main_score)
