@@ -6,6 +6,7 @@ usual names are tried. It reads no table: which columns a file has is the reader
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 from cmedteb.data.rows import suffix_of
 from cmedteb.errors import DataError
 from cmedteb.types import TaskType
+
+log = logging.getLogger(__name__)
 
 
 class Layout(StrEnum):
@@ -42,11 +45,13 @@ class _Names(NamedTuple):
         stems: paths without suffix; each stands for `stem.*` and for `stem-*` (shards).
         configs: names of README configs, in order of preference.
         splits: names of splits inside such a config; `{split}` is the one evaluated.
+        own: how many of `splits` count in a config that is not the first of `configs`.
     """
 
     stems: tuple[str, ...]
     configs: tuple[str, ...]
     splits: tuple[str, ...]
+    own: int = 1
 
 
 _SPLIT_STEMS = ("default/{split}", "data/{split}", "{split}")
@@ -63,6 +68,7 @@ _NAMES = {
         ),
         ("queries", "query", "default"),
         ("queries", "query", "{split}"),
+        own=2,
     ),
     Role.QRELS: _Names(
         ("qrels/{split}", "qrels", *_SPLIT_STEMS), ("qrels", "default"), ("{split}", "qrels")
@@ -75,7 +81,6 @@ _NAMES = {
     Role.RERANK: _Names(("rerank", "rerank/{split}", *_SPLIT_STEMS), ("default",), ("{split}",)),
     Role.PAIRS: _Names(("pairs", "pairs/{split}", *_SPLIT_STEMS), ("default",), ("{split}",)),
 }
-_CONFIG_FOLDERS = ("corpus", "queries", "query", "top_ranked")
 _EVERY_SPLIT = ("train", "dev", "validation", "test", "corpus", "queries")
 
 
@@ -206,7 +211,10 @@ def _by_front_matter(folder: Path, names: _Names, split: str) -> tuple[Path, ...
             continue
         table = configs[config]
         wanted = [name.format(split=split) for name in names.splits]
-        if config != "default" and len(table) == 1:
+        if config != names.configs[0]:
+            # A config shared with other tables has this one under its own name only.
+            wanted = wanted[: names.own]
+        elif config != "default" and len(table) == 1:
             wanted += list(table)
         for name in wanted:
             if found := _expand(folder, table.get(name, ())):
@@ -225,8 +233,13 @@ def _configs(folder: Path) -> dict[str, dict[str, tuple[str, ...]]]:
     if not card.is_file():
         return {}
     from huggingface_hub.repocard import metadata_load
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
-    metadata: Any = metadata_load(card)
+    try:
+        metadata: Any = metadata_load(card)
+    except YAMLError as error:
+        log.warning("the front matter of %s is no YAML and is left aside: %s", card, error)
+        return {}
     entries = metadata.get("configs") if isinstance(metadata, dict) else None
     tables: dict[str, dict[str, tuple[str, ...]]] = {}
     for entry in entries if isinstance(entries, list) else []:
@@ -245,12 +258,12 @@ def _data_files(files: object, data_dir: str) -> dict[str, tuple[str, ...]]:
         else:
             split, paths = "train", row or []
         patterns = [paths] if isinstance(paths, str) else list(paths)
-        clean = tuple(_inside(data_dir, str(pattern)) for pattern in patterns)
-        table[split] = table.get(split, ()) + clean
+        inside = (_inside(data_dir, str(pattern)) for pattern in patterns)
+        table[split] = table.get(split, ()) + tuple(pattern for pattern in inside if pattern)
     return table
 
 
 def _inside(data_dir: str, pattern: str) -> str:
-    """A pattern relative to the repository; one that would leave it matches nothing."""
+    """A pattern relative to the repository; empty if it would leave it."""
     path = PurePosixPath(data_dir) / pattern
     return "" if path.is_absolute() or ".." in path.parts else str(path)

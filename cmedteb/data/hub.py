@@ -123,16 +123,19 @@ def retrying(call: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
     Raises:
         Exception: the cause of the last `Transient`.
     """
-    for attempt in range(attempts):
+    attempt = 0
+    while True:
         try:
             return call()
-        except Transient as busy:
-            wait = float(2**attempt) if busy.wait is None else busy.wait
-            if attempt == attempts - 1 or wait > LONGEST_WAIT_S:
-                raise busy.cause from busy
-            log.warning("the hub is busy (%s); trying again in %.0f s", busy, wait)
-            time.sleep(wait)
-    raise AssertionError("unreachable")  # pragma: no cover
+        except Transient as error:
+            busy = error
+        attempt += 1
+        wait = float(2 ** (attempt - 1)) if busy.wait is None else busy.wait
+        if attempt >= attempts or wait > LONGEST_WAIT_S:
+            # Outside of the except clause, so that the cause does not get itself as context.
+            raise busy.cause
+        log.warning("the hub is busy (%s); trying again in %.0f s", first_line(busy.cause), wait)
+        time.sleep(wait)
 
 
 def unreachable(request: Request, endpoint: str, cause: Exception) -> NotAvailableError:

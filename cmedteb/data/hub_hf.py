@@ -142,7 +142,7 @@ def _download(request: Request, commit: str) -> Path:
     files = _asking(request, listing)
     for file in files:
         fetch = partial(fetch_large, request, file, commit, endpoint())
-        _asking(request, fetch, attempts=2)
+        _asking(request, fetch, attempts=ATTEMPTS)
     folder = Path(_asking(request, snapshot, attempts=2))
     for file in files:
         check_arrived(folder / file.path, file, request)
@@ -229,7 +229,9 @@ def _translate(request: Request, error: Exception) -> NoReturn:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error and its causes: huggingface_hub hides what the hub said behind the cache's."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

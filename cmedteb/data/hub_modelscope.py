@@ -24,7 +24,26 @@ PARTIAL = ("*.incomplete", "*.parallel_tmp")
 
 
 def modelscope_folder(request: Request) -> HubFolder:
-    """A repository's folder in ModelScope's cache; arguments and errors as for `bring`."""
+    """A repository's folder in ModelScope's cache; arguments and errors as for `bring`.
+
+    Offline the client is not even imported: its HTTP library opens a socket when it is.
+    """
+    revision = request.revision or DEFAULT_REVISION
+    name = request.repository.replace("/", "--")
+    folder = _cache() / f"{request.kind}s" / name / "snapshots" / revision
+    if not request.offline:
+        _fetch(request, revision, folder)
+    elif not _is_whole(folder):
+        raise not_cached(request, os.environ.get("MODELSCOPE_ENDPOINT") or "ModelScope")
+    return HubFolder(folder, revision)
+
+
+def _cache() -> Path:
+    default = Path.home() / ".cache" / "modelscope"
+    return Path(os.environ.get("MODELSCOPE_CACHE") or default).expanduser().resolve()
+
+
+def _fetch(request: Request, revision: str, folder: Path) -> None:
     try:
         from modelscope_hub import HubApi
         from modelscope_hub.config import HubConfig
@@ -34,18 +53,10 @@ def modelscope_folder(request: Request) -> HubFolder:
     if "MODELSCOPE_LOG_LEVEL" not in os.environ:
         logging.getLogger("modelscope_hub").setLevel(logging.WARNING)
     config = HubConfig()
-    revision = request.revision or DEFAULT_REVISION
-    name = request.repository.replace("/", "--")
-    folder = config.cache_dir / f"{request.kind}s" / name / "snapshots" / revision
-    if request.offline:
-        if not _is_whole(folder):
-            raise not_cached(request, str(config.endpoint))
-        return HubFolder(folder, revision)
     try:
         _download(HubApi(config), request, revision, folder)
     except HubError as error:
         _translate(request, error, str(config.endpoint))
-    return HubFolder(folder, revision)
 
 
 def _download(api: HubApi, request: Request, revision: str, folder: Path) -> None:

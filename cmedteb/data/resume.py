@@ -1,19 +1,19 @@
 """Downloads large files so that an interrupted one continues, and checks what arrived.
 
-huggingface_hub 2 resumes within a process only: its partial files have random names and are
-removed. Here a partial file keeps the name of its content, `blobs/<checksum>.part`, beside the
-blobs of the same cache; once whole it becomes the blob that huggingface_hub then links.
+huggingface_hub 2 resumes within a process only, and from the last 10 MB: its partial files have
+random names and are removed. Here a partial file is called by its content, `<checksum>.part`,
+beside the blobs of the same cache; once whole it becomes the blob that huggingface_hub links.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from cmedteb.data.hub import Request, discard
+from cmedteb.data.hub import Request, Transient, discard
 from cmedteb.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fetch_large(request: Request, file: RepoFile, commit: str, endpoint: str) ->
     if file.size < LARGE_BYTES or isinstance(try_to_load_from_cache(**names, **at), str):
         return
     url = hf_hub_url(**names, **at, endpoint=endpoint)
-    metadata = get_hf_file_metadata(url, endpoint=endpoint, retry_on_errors=True)
+    metadata = get_hf_file_metadata(url, endpoint=endpoint)
     if _is_xet(metadata) or not metadata.etag:
         return
     blob = _blobs(request) / metadata.etag
@@ -65,18 +65,47 @@ def check_arrived(path: Path, file: RepoFile, request: Request) -> None:
 
 
 def _continue(part: Path, url: str, metadata: HfFileMetadata, size: int) -> None:
-    from huggingface_hub.file_download import http_get
+    """Append to the partial file until it is whole; a cut that brought bytes is no failure."""
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     if part.exists() and part.stat().st_size > size:
         part.unlink()
-    headers = build_hf_headers()
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
         # The token is for the hub; storage behind a redirect has its own signature.
         headers.pop("authorization", None)
     with part.open("ab") as stream:
-        resume = stream.tell()
-        http_get(metadata.location, stream, resume_size=resume, headers=headers, expected_size=size)
+        while (before := stream.tell()) < size:
+            try:
+                _append(stream, metadata.location, headers, size)
+            except HfHubHTTPError:
+                raise
+            except HTTPError as error:
+                if stream.tell() == before:
+                    raise Transient(error, None) from error
+
+
+def _append(stream: BinaryIO, url: str, headers: dict[str, str], size: int) -> None:
+    """Write what the server sends from here on, byte for byte as it comes."""
+    from huggingface_hub import constants, get_session, utils
+
+    start = stream.tell()
+    asked = headers | ({"Range": f"bytes={start}-"} if start else {})
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with get_session().stream("GET", url, headers=asked, timeout=timeout) as response:
+        utils.hf_raise_for_status(response)  # type: ignore[attr-defined]
+        if start and response.status_code != 206:
+            # The server sends the whole file although a part was asked for.
+            start = stream.truncate(0)
+        shown = {"total": size, "initial": start, "unit": "B", "unit_scale": True}
+        progress: Any = utils.tqdm  # type: ignore[attr-defined]
+        with progress(**shown, desc=PurePosixPath(urlsplit(url).path).name[-40:]) as bar:
+            for block in response.iter_bytes():
+                stream.write(block)
+                bar.update(len(block))
+    if stream.tell() < size:
+        raise OSError(f"{url} ended after {stream.tell()} of {size} bytes")
 
 
 def _is_xet(metadata: HfFileMetadata) -> bool:

@@ -166,7 +166,7 @@ def _in_data_dir(name: str, source: Source, data_dir: Path) -> Located | None:
         raise UsageError(f"the data dir {data_dir} is not a folder.")
     folder = data_dir / name
     if not folder.is_dir():
-        if not holds_data_set(data_dir) or read_record(data_dir).get("name", name) != name:
+        if not holds_data_set(data_dir) or _is_another(name, source, data_dir):
             return None
         folder = data_dir
     twins = [f"{folder.name}-qrels"]
@@ -175,6 +175,11 @@ def _in_data_dir(name: str, source: Source, data_dir: Path) -> Located | None:
     twin = next((path for t in twins if (path := folder.parent / t).is_dir()), None)
     layout = Layout.BEIR if holds_data_set(folder) else source.layout
     return Located(folder, twin, layout, LOCAL, str(folder))
+
+
+def _is_another(name: str, source: Source, folder: Path) -> bool:
+    """Whether the folder says that it is an export of another published set."""
+    return source.kind == "hub" and read_record(folder).get("name", name) != name
 
 
 def _unpublished(name: str, data_dir: Path | None) -> str:
