@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cmedteb.annotations import read_overlay
-from cmedteb.data import Access, Hub
+from cmedteb.data import Access, Hub, holds_data_set
+from cmedteb.errors import UsageError
 from cmedteb.models import ModelOptions, System
 from cmedteb.models import load_model as load_system
 from cmedteb.results import ORIGINAL, Overwrite, TaskResult
@@ -47,10 +48,11 @@ def prepare(  # noqa: PLR0913  one argument a flag
     *,
     output: Path,
     tasks_dir: Path | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     hub: str = "hf",
     offline: bool = False,
     judgements: str = ORIGINAL,
+    overlays: str | Path | None = None,
     overwrite: str = "missing",
     **options: Any,  # noqa: ANN401  fields of RunOptions
 ) -> Plan:
@@ -61,16 +63,20 @@ def prepare(  # noqa: PLR0913  one argument a flag
     """
     known = catalogue(tasks_dir)
     found = resolve(tasks, known)
-    overlays = {}
+    local = Path(data_dir) if data_dir else None
+    _refuse_one_folder_for_many(local, found)
+    versions = {}
     if judgements != ORIGINAL:
-        overlays = {task.card.name: read_overlay(task.card.name, judgements) for task in found}
+        home = Path(overlays) if overlays else None
+        names = [task.card.name for task in found]
+        versions = {name: read_overlay(name, judgements, home) for name in names}
     return Plan(
         tasks=found,
         options=RunOptions(
             output=output,
-            access=Access(data_dir=data_dir, hub=Hub(hub), offline=offline),
+            access=Access(local, Hub(hub), offline=offline),
             judgements=judgements,
-            overlays=overlays,
+            overlays=versions,
             overwrite=Overwrite(overwrite),
             **options,
         ),
@@ -82,9 +88,19 @@ def prepare(  # noqa: PLR0913  one argument a flag
     )
 
 
+def _refuse_one_folder_for_many(data_dir: Path | None, tasks: Sequence[Task]) -> None:
+    """A folder that is itself a data set cannot be the data of several tasks."""
+    named = [task.card.name for task in tasks if task.folder is None]
+    if data_dir is not None and len(named) > 1 and holds_data_set(data_dir):
+        raise UsageError(
+            f"{data_dir} is one data set, and {len(named)} tasks ask for theirs "
+            f"({named[0]}, {named[1]}, ...). Give the folder above it, with one folder a task."
+        )
+
+
 def evaluate(
     model: str | System,
-    tasks: Sequence[str | Path | Task] = ("smoke",),
+    tasks: str | Sequence[str | Path | Task] = ("smoke",),
     *,
     output: str | Path | None = None,
     observer: Observer | None = None,
@@ -98,11 +114,13 @@ def evaluate(
             `encode_documents(texts)`, each from n texts to an array of shape (n, dimension). Its
             attribute `similarity` ("dot" or "cosine") says how vectors are compared; without one
             it is cosine. See `cmedteb.models.protocols` for retrievers and pair scorers.
-        tasks: names of tasks or benchmarks, folders with data, or tasks from `load_task`.
+        tasks: names of tasks or benchmarks, folders with data, or tasks from `load_task`; a
+            single name may stand alone.
         output: a results folder to keep results and receipts in; None keeps nothing.
         observer: told of progress.
         model_options: device, dtype, prompts and the like, where `model` is a string.
-        **options: `data_dir`, `offline`, `limit`, `depth`, `judgements`, `overwrite`, ...
+        **options: `data_dir`, `hub`, `offline`, `limit`, `depth`, `judgements`, `overwrite`, ...;
+            `offline` holds for the model too, and `hub` unless `model_options` are given.
 
     Returns:
         One result a task, in order.
@@ -111,13 +129,21 @@ def evaluate(
         CmedtebError: the first task that failed; with `output`, those before it are saved.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        plan = prepare(tuple(tasks), output=Path(output or scratch), **options)
-        system = load_system(model, model_options) if isinstance(model, str) else model
+        wanted = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+        plan = prepare(wanted, output=Path(output or scratch), **options)
+        system = _load(model, plan, model_options) if isinstance(model, str) else model
         outcomes = run_tasks(system, plan.tasks, plan.options, observer)
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
     return [outcome.result for outcome in outcomes if outcome.result is not None]
+
+
+def _load(model: str, plan: Plan, options: ModelOptions | None) -> System:
+    if options is None:
+        return plan.load(model)
+    offline = options.offline or plan.options.access.offline
+    return load_system(model, replace(options, offline=offline))
 
 
 def load_model(model: str, options: ModelOptions | None = None) -> System:

@@ -4,7 +4,7 @@
 
 MODEL_FOLDER is a sentence-transformers model, each DATA_FOLDER a data set in the local layout.
 Prints one JSON line a data set: how many score keys both give, the largest difference over them
-and where it stands. Needs the extras `models` and `mteb`; opens no connection.
+and where it stands, and every key that differs by more than 1e-5. Needs the extras `models` and `mteb`; opens no connection.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 DEPTH = 1000
+TOLERANCE = 1e-5
 
 
 def main() -> None:
@@ -71,7 +72,12 @@ def compared(ours: dict[str, float], theirs: dict[str, Any]) -> dict[str, Any]:
     )
     gaps = {key: abs(ours[key] - theirs[key]) for key in common}
     worst = max(gaps, key=lambda key: gaps[key])
-    return {"keys": len(common), "largest_difference": gaps[worst], "at": worst}
+    return {
+        "keys": len(common),
+        "largest_difference": gaps[worst],
+        "at": worst,
+        "above_1e-5": {key: gap for key, gap in gaps.items() if gap > TOLERANCE},
+    }
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def _read_header(path: Path, *, task: str, version: str) -> Header:
 def _read_grades(path: Path) -> dict[str, dict[str, int]]:
     try:
         lines = gzip.decompress(path.read_bytes()).decode().removesuffix("\n").split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file of UTF-8 lines ({error})") from error
     grades: dict[str, dict[str, int]] = {}
     for number, line in enumerate(lines, start=1):

@@ -40,6 +40,7 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"cmedteb.cli.{cmd_name}").command
+        _name_variables(command, f"CMEDTEB_{cmd_name}")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -49,9 +50,20 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Let a variable set every flag by its name; click would take the parameter's."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            flag = max(parameter.opts, key=len).lstrip("-")
+            parameter.envvar = f"{prefix}_{flag}".replace("-", "_").upper()
+    if isinstance(command, click.Group):
+        for name, verb in command.commands.items():
+            _name_variables(verb, f"{prefix}_{name}")
+
+
 @click.group(
     cls=LazyGroup,
-    context_settings={"auto_envvar_prefix": "CMEDTEB", "help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First steps:  cmedteb run   |   cmedteb tasks   |   cmedteb run --help",
 )
 @click.version_option(__version__, prog_name="cmedteb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from cmedteb.errors import CheckError, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cmedteb.results import TaskResult
     from cmedteb.results.select import Stored
+    from cmedteb.tasks import Scored
 
 TOLERANCE = 1e-6
 
@@ -51,7 +54,7 @@ def command(
     if judgements == "original":
         rows = [_verified(store, one) for one in stored]
     else:
-        rows = _rescored(store, stored, judgements, overlays)
+        rows = _rescored(store, stored, judgements, folder=overlays, named=bool(tasks))
     if as_json:
         print_json(rows)
     else:
@@ -65,28 +68,51 @@ def _verified(store: Any, one: Stored) -> dict[str, Any]:
     from cmedteb.runner.rescore import recompute
 
     after = recompute(store, one.path, one.result)
-    stored = one.result.values
-    holds = all(abs(stored[name] - value) <= TOLERANCE for name, value in after.scores.items())
-    return {**_row(one.result, after.main_score, one.path), "holds": holds}
+    return {**_row(one.result, after.main_score, one.path), "holds": _holds(one.result, after)}
+
+
+def _holds(result: TaskResult, after: Scored) -> bool:
+    """Whether every stored number that the receipt gives is the one it gives."""
+    low, high, _ = after.interval
+    given = {**after.scores, "main_score": after.main_score, "low": low, "high": high}
+    stored = {**result.values, "low": result.interval.low, "high": result.interval.high}
+    return all(_equal(stored.get(name), value) for name, value in given.items())
+
+
+def _equal(stored: float | None, value: float) -> bool:
+    return isnan(value) if stored is None else abs(stored - value) <= TOLERANCE
 
 
 def _rescored(
     store: Any,
     stored: list[Stored],
     version: str,
+    *,
     folder: Path | None,
+    named: bool,
 ) -> list[dict[str, Any]]:
+    """Rescore what has such judgements; a task that was named must have them."""
     from cmedteb.annotations import read_overlay
     from cmedteb.runner.rescore import rescore
 
-    rows = []
+    rows, without = [], []
     for one in stored:
         if one.result.task_type == "sts":
             note(f"{one.path}: pairs have original judgements only; left out")
             continue
-        overlay = read_overlay(one.result.task_name, version, folder)
+        try:
+            overlay = read_overlay(one.result.task_name, version, folder)
+        except UsageError as error:
+            if named:
+                raise
+            without.append(str(error))
+            continue
         done = rescore(store, one.path, one.result, overlay)
         rows.append(_row(done.before, done.after.main_score, done.path))
+    if without and not rows:
+        raise UsageError(without[0])
+    for message in without:
+        note(f"left out: {message}")
     return rows
 
 

@@ -11,6 +11,7 @@ import click
 from cmedteb.cli.console import TerminalObserver, duration, note, points, print_json, show, span
 from cmedteb.cli.options import (
     DEFAULT_RESULTS,
+    EXISTING_FOLDER,
     FOLDER,
     access_options,
     json_option,
@@ -22,6 +23,7 @@ from cmedteb.errors import NotAvailableError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cmedteb.results import TaskResult
     from cmedteb.runner import Outcome
 
 PLAN_FLAGS = (
@@ -34,6 +36,7 @@ PLAN_FLAGS = (
     "overwrite",
     "keep_going",
     "judgements",
+    "overlays",
 )
 MODEL_FLAGS = (
     "device",
@@ -43,6 +46,7 @@ MODEL_FLAGS = (
     "document_prompt",
     "trust_remote_code",
 )
+BESIDE = {"map_at_10": "map_at_1000", "pearson": "spearman"}
 
 
 class AutoInt(click.ParamType[int | None]):
@@ -92,6 +96,9 @@ class AutoInt(click.ParamType[int | None]):
     metavar="original|vN",
     help="Which judgements to score against.",
 )
+@click.option(
+    "--overlays", type=EXISTING_FOLDER, help="Where versions lie: DIR/<Task>/vN.tsv.gz and vN.json."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries or pairs.")
 @click.option(
     "--depth",
@@ -138,6 +145,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     it stopped. Exit code 1: a task failed (the others are saved).
     """
     from cmedteb.api import prepare
+    from cmedteb.models.custom import facts_of
     from cmedteb.runner import averages, run_tasks
 
     plan = prepare(
@@ -148,14 +156,17 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     )
     quiet = flags["quiet"] or flags["as_json"]
     with TerminalObserver(quiet=quiet) as observer:
-        observer.task_started(f"load {flags['model']}", number=1, total=len(plan.tasks))
+        observer.task_started(f"load {Path(flags['model']).name}", number=1, total=len(plan.tasks))
         system = plan.load(flags["model"], **{name: flags[name] for name in MODEL_FLAGS})
         outcomes = run_tasks(system, plan.tasks, plan.options, observer)
     means = averages(outcomes, plan.benchmarks)
     if flags["as_json"]:
-        print_json(_document(flags["model"], outcomes, means))
+        revision = facts_of(system).revision
+        print_json(_document(flags["model"], revision, outcomes, means))
     else:
-        _print(outcomes, means, flags["output"])
+        _print(outcomes, means)
+        if observer.live and (place := _folder(outcomes)):
+            note(f"Results: {place}")
     ctx.exit(_exit_code(outcomes))
 
 
@@ -170,12 +181,12 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 def _document(
-    model: str, outcomes: Sequence[Outcome], means: dict[str, float | None]
+    model: str, revision: str, outcomes: Sequence[Outcome], means: dict[str, float | None]
 ) -> dict[str, Any]:
     done = [outcome for outcome in outcomes if outcome.result is not None]
     return {
         "model": model,
-        "revision": done[0].result.model.revision if done and done[0].result else None,
+        "revision": revision,
         "results": [_entry(outcome) for outcome in done],
         "benchmarks": {name: {"average": mean} for name, mean in means.items()},
         "failed": [
@@ -205,14 +216,18 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _print(outcomes: Sequence[Outcome], means: dict[str, float | None], output: Path) -> None:
+def _print(outcomes: Sequence[Outcome], means: dict[str, float | None]) -> None:
     done = [outcome for outcome in outcomes if outcome.result is not None]
     if done:
         show(_table(done, means))
-        note(f"Results: {_folder(done, output)}")
     for outcome in outcomes:
         if outcome.error is not None:
-            note(f"cmedteb: {outcome.task} failed: {outcome.error}")
+            note(f"cmedteb: {outcome.task} failed: {_told(outcome)}")
+
+
+def _told(outcome: Outcome) -> str:
+    """The error, without the task's name where it begins with it."""
+    return str(outcome.error).removeprefix(f"{outcome.task}: ")
 
 
 def _table(done: Sequence[Outcome], means: dict[str, float | None]) -> Table:
@@ -232,20 +247,29 @@ def _table(done: Sequence[Outcome], means: dict[str, float | None]) -> Table:
             continue
         table.add_row(
             result.task_name + (" (partial)" if result.partial else ""),
-            result.main_score_name,
-            points(result.main_score),
+            "\n".join(name for name, _ in _shown(result)),
+            "\n".join(points(value) for _, value in _shown(result)),
             span(result.interval.low, result.interval.high),
             str(result.units),
             "as before" if outcome.reused else duration(result.evaluation_time),
         )
     if means:
         table.add_section()
+    limited = any(outcome.result.partial for outcome in done if outcome.result is not None)
     for name, mean in means.items():
         shown = points(mean) if mean is not None else "incomplete"
-        table.add_row(f"{name}: mean of its tasks", "", shown, "", "", "")
+        stamp = " (partial)" if limited else ""
+        table.add_row(f"{name}: mean{stamp}", "", shown, "", "", "")
     return table
 
 
-def _folder(done: Sequence[Outcome], output: Path) -> Path:
-    path = done[0].path
-    return path.parent if path is not None else output
+def _shown(result: TaskResult) -> list[tuple[str, float]]:
+    """The main score, and the one that papers print beside it."""
+    main = (result.main_score_name, result.main_score)
+    beside = BESIDE.get(result.main_score_name, "")
+    return [main, (beside, result.values[beside])] if beside in result.values else [main]
+
+
+def _folder(outcomes: Sequence[Outcome]) -> Path | None:
+    """Where the results lie."""
+    return next((outcome.path.parent for outcome in outcomes if outcome.path is not None), None)

@@ -9,7 +9,7 @@ import click
 
 from cmedteb.cli.console import points, print_json, show
 from cmedteb.cli.options import access_options, json_option, tasks_dir_option
-from cmedteb.errors import UsageError
+from cmedteb.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from cmedteb.data.judgements import GradeTable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Judgements of a file: TREC's four columns, or query-id, corpus-id, score.",
 )
-@click.option("-k", "--cutoff", "cutoffs", type=int, multiple=True, help="Ranks; repeatable.")
+@click.option("-k", "--cutoff", "cutoffs", type=click.IntRange(min=1), multiple=True, help="Ranks.")
 @click.option("--per-query", is_flag=True, help="With --json: the values of every query too.")
 @access_options
 @tasks_dir_option
@@ -48,7 +48,13 @@ def command(
     if (task is None) == (qrels is None):
         raise UsageError("give either -t TASK or --qrels FILE")
     judged = read_qrels(qrels) if qrels is not None else _judgements(str(task), **access)
-    scores = rank_run(read_run(run_file), judged, cutoffs=cutoffs or CUTOFFS)
+    run = read_run(run_file)
+    if not run.keys() & judged.keys():
+        raise DataError(
+            f"{run_file}: none of its {len(run)} queries is judged (such as {min(run)!r}; judged "
+            f"is {min(judged)!r}). Give the judgements that belong to this run."
+        )
+    scores = rank_run(run, judged, cutoffs=cutoffs or CUTOFFS)
     if as_json:
         print_json(_document(scores, per_query=per_query))
     else:

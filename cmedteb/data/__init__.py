@@ -5,7 +5,7 @@ This room knows files and hubs; it knows nothing of models, metrics or task card
 """
 
 from cmedteb.data.export import export_folder
-from cmedteb.data.formats import Layout, detect, splits
+from cmedteb.data.formats import Layout, detect, holds_data_set, splits
 from cmedteb.data.hub import Hub, HubFolder, hub_folder
 from cmedteb.data.identity import pairs_hash, ranking_hash
 from cmedteb.data.load import load_pairs, load_ranking
@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "detect",
     "export_folder",
+    "holds_data_set",
     "hub_folder",
     "load_pairs",
     "load_ranking",

@@ -78,7 +78,7 @@ def as_task(card: TaskCard, data: RankingData | PairData) -> AbsTask:
     """
     try:
         from mteb.abstasks import AbsTaskRetrieval, AbsTaskSTS
-        from mteb.abstasks.task_metadata import PromptDict, TaskMetadata
+        from mteb.abstasks.task_metadata import TaskMetadata
     except ImportError as error:
         raise MissingExtraError("mteb", "mteb") from error
     kinds: dict[TaskType, Any] = {
@@ -95,7 +95,7 @@ def as_task(card: TaskCard, data: RankingData | PairData) -> AbsTask:
         eval_splits=[card.split],
         main_score="cosine_pearson" if card.type is TaskType.STS else card.main_score,
         dataset={"path": card.source.hf or card.name, "revision": data.provenance.revision},
-        prompt=PromptDict(query=card.prompt.query["en"]) if card.prompt else None,
+        prompt=card.prompt.query["en"] if card.prompt else None,
     )
     base = AbsTaskSTS if isinstance(data, PairData) else AbsTaskRetrieval
     loaded = _pairs(data) if isinstance(data, PairData) else _ranking(data)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cmedteb.metrics import write_run
-from cmedteb.results import ResultStore
+from cmedteb.results import ResultStore, TaskResult
 from cmedteb.results.select import Stored
 from cmedteb.types import TaskType
 
@@ -63,25 +63,29 @@ def as_csv(stored: Iterable[Stored]) -> str:
 
 
 def as_latex(stored: Sequence[Stored]) -> str:
-    """A booktabs table of main scores x 100: models down, tasks across, the best in bold."""
+    """A booktabs table of main scores x 100: models down, tasks across, the best in bold.
+
+    Scores over a part of the queries (`--limit`) have a star and are never the best.
+    """
     tasks = list(dict.fromkeys(one.result.task_name for one in stored))
-    models = list(dict.fromkeys(one.result.model.name for one in stored))
-    cells = {(one.result.model.name, one.result.task_name): one.result for one in stored}
-    best = {
-        task: max(round(one.result.main_score, 4) for one in stored if one.result.task_name == task)
-        for task in tasks
-    }
+    labels = _labels(stored)
+    cells = {(_key(one.result), one.result.task_name): one.result for one in stored}
+    best: dict[str, float] = {}
+    for one in stored:
+        task, score = one.result.task_name, round(one.result.main_score, 4)
+        if not one.result.partial:
+            best[task] = max(score, best.get(task, score))
     lines = [
         f"\\begin{{tabular}}{{l{'r' * len(tasks)}}}",
         "\\toprule",
         " & ".join(["Model", *(_escaped(task) for task in tasks)]) + r" \\",
         "\\midrule",
     ]
-    for model in models:
-        row = [_escaped(model)]
+    for key, label in labels.items():
+        row = [_escaped(label)]
         for task in tasks:
-            result = cells.get((model, task))
-            row.append("--" if result is None else _cell(result.main_score, best[task]))
+            result = cells.get((key, task))
+            row.append("--" if result is None else _cell(result, best.get(task)))
         lines.append(" & ".join(row) + r" \\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
@@ -105,9 +109,22 @@ def write_trec(store: ResultStore, stored: Iterable[Stored], folder: Path) -> li
     return written
 
 
-def _cell(score: float, best: float) -> str:
-    text = f"{100 * score:.2f}"
-    return f"\\textbf{{{text}}}" if round(score, 4) >= best else text
+def _key(result: TaskResult) -> tuple[str, str]:
+    return result.model.name, result.model.revision
+
+
+def _labels(stored: Iterable[Stored]) -> dict[tuple[str, str], str]:
+    """What each model is called; the revision is told where a name has several."""
+    keys = list(dict.fromkeys(_key(one.result) for one in stored))
+    names = [name for name, _ in keys]
+    return {key: key[0] if names.count(key[0]) == 1 else "@".join(key) for key in keys}
+
+
+def _cell(result: TaskResult, best: float | None) -> str:
+    text = f"{100 * result.main_score:.2f}"
+    if result.partial:
+        return f"{text}*"
+    return f"\\textbf{{{text}}}" if round(result.main_score, 4) == best else text
 
 
 def _escaped(text: str) -> str:

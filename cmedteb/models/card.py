@@ -5,14 +5,13 @@ A card says how its authors run the system. What is not known is left out; nothi
 
 from __future__ import annotations
 
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from cmedteb.errors import DataError
+from cmedteb.cards import read_toml
 from cmedteb.resources import data_folder
 from cmedteb.types import Similarity
 
@@ -69,17 +68,7 @@ def read_card(path: Path) -> ModelCard:
     Raises:
         DataError: not TOML, or not a valid card; names the file and each wrong key.
     """
-    try:
-        with path.open("rb") as stream:
-            return ModelCard.model_validate(tomllib.load(stream))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'card'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise DataError(f"{path}: not a valid model card: {faults}") from error
+    return read_toml(path, ModelCard, what="a valid model card")
 
 
 def all_cards() -> dict[str, ModelCard]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 
 from cmedteb.data import Hub
-from cmedteb.errors import UsageError
+from cmedteb.errors import DataError, UsageError
 from cmedteb.models import bm25, hashing
 from cmedteb.models.card import Family, ModelCard, Prompts, all_cards, read_card
 from cmedteb.models.protocols import System
+from cmedteb.models.tokenize import TOKENIZERS
 from cmedteb.models.weights import HUB_ID, Weights, from_folder, from_hub
 
 
@@ -39,6 +40,7 @@ def load_model(spec: str, options: ModelOptions | None = None) -> System:
 
     Raises:
         UsageError: no such system, or an option that this family does not take.
+        DataError: the card is not valid.
         NotAvailableError: its files or libraries cannot be had.
     """
     options = options or ModelOptions()
@@ -79,11 +81,19 @@ def _find_weights(spec: str, options: ModelOptions) -> Weights:
 
 def _bm25(card: ModelCard, options: ModelOptions) -> System:
     _refuse(card, options)
+    _check_settings(card, [field.name for field in fields(bm25.Bm25)])
+    tokenizer = card.settings.get("tokenizer", bm25.Bm25.tokenizer)
+    if tokenizer not in TOKENIZERS:
+        raise DataError(
+            f"the card of {card.name}: unknown tokenizer {tokenizer!r}; there is "
+            f"{', '.join(TOKENIZERS)}"
+        )
     return bm25.Bm25(**card.settings)
 
 
 def _hashing(card: ModelCard, options: ModelOptions) -> System:
     _refuse(card, options)
+    _check_settings(card, [field.name for field in fields(hashing.Hashing)])
     return hashing.Hashing(**card.settings)
 
 
@@ -94,11 +104,21 @@ def _refuse(card: ModelCard, options: ModelOptions) -> None:
             raise UsageError(f"{card.name} takes no --{flag.replace('_', '-')}: leave it out")
 
 
+def _check_settings(card: ModelCard, known: Sequence[str]) -> None:
+    """A setting that nothing reads would move no score, and its author would not notice."""
+    if unknown := sorted(set(card.settings) - set(known)):
+        there = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise DataError(
+            f"the card of {card.name}: {card.family} has no setting {', '.join(unknown)}; {there}"
+        )
+
+
 def _sentence_transformer(
     card: ModelCard, options: ModelOptions, weights: Weights | None = None
 ) -> System:
     from cmedteb.models import sentence_transformer
 
+    _check_settings(card, ())
     if weights is None:
         if card.hf is None:
             raise UsageError(f"the card of {card.name} names no repository (hf = ...)")

@@ -7,8 +7,10 @@ transformers 5 would silently take the type they were saved in.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +89,9 @@ class SentenceTransformer:
 
     def for_task(self, context: TaskContext) -> SentenceTransformer:
         """The same model with the prompts that this kind of task takes."""
-        return replace(self, prompts=_prompts(self.model, self.settings, context.type))
+        own = _stated_prompts(self.model, self.weights.folder)
+        default = own.get(self.model.default_prompt_name or "")
+        return replace(self, prompts=_prompts(own, default, self.settings, context.type))
 
     def encode_queries(self, texts: Sequence[str]) -> Float32Array:
         """Vectors of shape (len(texts), dimension), in float32."""
@@ -114,26 +118,41 @@ def load(weights: Weights, settings: Settings) -> SentenceTransformer:
 
     Raises:
         MissingExtraError: sentence-transformers or torch is not installed.
-        NotAvailableError: the folder is no model that sentence-transformers can load.
+        NotAvailableError: the folder is no model that sentence-transformers can load, or the
+            device is not there.
         UsageError: it needs --trust-remote-code, or an unknown device or type was asked for.
     """
     try:
-        import torch
-        from sentence_transformers import SentenceTransformer as Model
+        import sentence_transformers  # noqa: F401  only whether it is there
+        import torch  # noqa: F401
         from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError(error.name or "sentence-transformers", "models") from error
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = settings.device if settings.device != "auto" else _best_device()
+    device = _best_device() if settings.device == "auto" else _checked_device(settings.device)
+    model = _open(weights, settings, device)
+    if settings.max_length is not None:
+        model.max_seq_length = settings.max_length
+    loaded = SentenceTransformer(model=model, weights=weights, settings=settings)
+    model.register_forward_pre_hook(loaded.counter)
+    return loaded
+
+
+def _open(weights: Weights, settings: Settings, device: str) -> Model:
+    import torch
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer as Model
+
+    dtype = getattr(torch, _dtype(settings.dtype, device))
     try:
         model = Model(
             str(weights.folder),
             device=device,
             trust_remote_code=settings.trust_remote_code,
             local_files_only=weights.offline,
-            model_kwargs={"dtype": getattr(torch, _dtype(settings.dtype, device))},
+            model_kwargs={"dtype": dtype},
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         if "trust_remote_code" in str(error):
             raise UsageError(
                 f"{weights.name} carries code of its own. Read it, then allow it with "
@@ -143,11 +162,19 @@ def load(weights: Weights, settings: Settings) -> SentenceTransformer:
             f"sentence-transformers cannot load {weights.name} from {weights.folder} on {device}: "
             f"{error}"
         ) from error
-    if settings.max_length is not None:
-        model.max_seq_length = settings.max_length
-    loaded = SentenceTransformer(model=model, weights=weights, settings=settings)
-    model.register_forward_pre_hook(loaded.counter)
-    return loaded
+    _refuse_empty_tokenizer(model, weights)
+    return model
+
+
+def _refuse_empty_tokenizer(model: Model, weights: Weights) -> None:
+    """Without its files transformers makes a tokenizer to which every word is unknown."""
+    tokenizer = getattr(model, "tokenizer", None)
+    special = getattr(tokenizer, "all_special_tokens", None)
+    if tokenizer is not None and special is not None and len(tokenizer) <= len(special):
+        raise NotAvailableError(
+            f"{weights.name} has no tokenizer in {weights.folder}: all texts would look alike. "
+            "Save the tokenizer beside the weights."
+        )
 
 
 def _best_device() -> str:
@@ -156,6 +183,24 @@ def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _checked_device(name: str) -> str:
+    import torch
+
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise UsageError(
+            f"torch knows no device {name!r} here: choose auto, cpu, cuda, cuda:1, mps, ... (npu "
+            "needs torch_npu)"
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise NotAvailableError(
+            f"--device {name}: torch {torch.__version__} sees no CUDA device on this machine. "
+            "Use --device cpu, or install a torch with CUDA."
+        )
+    return name
 
 
 def _dtype(wanted: str, device: str) -> str:
@@ -197,17 +242,30 @@ def _pooling(model: Model) -> str:
     return " > ".join(steps[1:] or steps)
 
 
-def _prompts(model: Model, settings: Settings, task: TaskType) -> dict[Role, str]:
+def _stated_prompts(model: Model, folder: Path) -> dict[str, str]:
+    """The prompts that the model's own configuration states.
+
+    sentence-transformers adds empty ones for `query` and `document`; taken at their word they
+    would switch off a default prompt, and a `passage` or `corpus` prompt.
+    """
+    path = folder / "config_sentence_transformers.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    stated = {name for name, text in (config.get("prompts") or {}).items() if text is not None}
+    return {name: text or "" for name, text in model.prompts.items() if name in stated}
+
+
+def _prompts(
+    own: Mapping[str, str], default: str | None, settings: Settings, task: TaskType
+) -> dict[Role, str]:
     """The prompt of each side: flag, else card, else the model's configuration, else none."""
-    own = {name: text for name, text in model.prompts.items() if text is not None}
-    default = own.get(model.default_prompt_name or "")
     if task is TaskType.STS:
         sts = _first(settings.card.sts, own.get("STS"), default)
         return {Role.QUERY: sts, Role.DOCUMENT: sts}
-    documents = (own.get(name) for name in ("document", "passage", "corpus"))
+    named = [own[name] for name in ("document", "passage", "corpus") if name in own]
+    document = next(filter(None, named), named[0] if named else None)
     return {
         Role.QUERY: _first(settings.flags.query, settings.card.query, own.get("query"), default),
-        Role.DOCUMENT: _first(settings.flags.document, settings.card.document, *documents, default),
+        Role.DOCUMENT: _first(settings.flags.document, settings.card.document, document, default),
     }
 
 

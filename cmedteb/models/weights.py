@@ -27,7 +27,7 @@ OTHER_FORMATS = (
     "*.tflite",
 )
 PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
-NOT_WEIGHTS = {".gitattributes", "README.md"}
+NOT_WEIGHTS = {"README.md"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,10 @@ class Weights:
 
 
 def from_folder(folder: Path) -> Weights:
-    """A model in a local folder; its revision is a hash over names and contents of its files."""
+    """A model in a local folder; its revision is a hash over names and contents of its files.
+
+    Hidden files do not count: download tools keep notes there that differ from copy to copy.
+    """
     if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
         raise UsageError(
             f"{folder} holds neither modules.json nor config.json, so it is no model folder. "
@@ -57,7 +60,7 @@ def from_folder(folder: Path) -> Weights:
     digest = hashlib.sha256()
     for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name in NOT_WEIGHTS or "__pycache__" in name:
+        if name in NOT_WEIGHTS or "__pycache__" in name or f"/{name}".count("/."):
             continue
         digest.update(f"{name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as stream:

@@ -8,16 +8,47 @@ import io
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cmedteb.errors import DataError
+from cmedteb.errors import CmedtebError, DataError
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to the disk, then rename over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write beside the target, flush to the disk, then rename over it.
+
+    Raises:
+        CmedtebError: the disk is full, or the folder may not be written to.
+    """
+    make_folder(path.parent)
+    try:
+        _write(path, content)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        CmedtebError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CmedtebError:
+    return CmedtebError(
+        f"cannot write {path}: {error.strerror}. Make room or choose another folder; what was "
+        "finished is saved, and the same command goes on from there."
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
@@ -86,7 +117,7 @@ def read_gzip(path: Path) -> list[str]:
         return gzip.decompress(path.read_bytes()).decode().removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: run the task again to write it") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file ({error}). Run the task again.") from error
 
 

@@ -70,7 +70,11 @@ class ModelRecord(_Strict):
 
 
 class TaskResult(_Strict):
-    """One task, one model, one set of judgements."""
+    """One task, one model, one set of judgements.
+
+    `checksum` is written with the file (see `content_checksum`): one that was edited since can
+    still be read and verified, but is not reused.
+    """
 
     cmedteb_schema: Literal["cmedteb-result/1"] = "cmedteb-result/1"
     task_name: str
@@ -110,6 +114,12 @@ class TaskResult(_Strict):
     fingerprint_of: dict[str, Any]
     receipts: Receipt
     kg_co2_emissions: float | None = None
+    checksum: str = ""
+
+    @property
+    def content_checksum(self) -> str:
+        """sha256 over everything else in the result, as canonical JSON."""
+        return fingerprint(self.model_dump(mode="json", exclude={"checksum"}))
 
     @property
     def split(self) -> str:

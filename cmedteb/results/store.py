@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from cmedteb.errors import DataError, UsageError
-from cmedteb.results.files import read_json, sha256_of, write_json
-from cmedteb.results.receipts import Table, read_table
+from cmedteb.results.files import make_folder, read_gzip, read_json, sha256_of, write_json
+from cmedteb.results.receipts import Table, content_hash, read_table
 from cmedteb.results.schema import TaskResult
 
 ORIGINAL = "original"
@@ -67,9 +67,14 @@ class ResultStore:
         return self.root / "judgements" / f"{task}.{sha256[:16]}.tsv.gz"
 
     def standing(self, path: Path, fingerprint: str) -> TaskResult | None:
-        """The result that already answers this fingerprint, if it and its receipt are whole."""
+        """The result that already answers this fingerprint, if it and its receipt are whole.
+
+        Whole is: as it was written. A file that was edited since answers nothing.
+        """
         result = self.read_if_whole(path)
         if result is None or result.fingerprint != fingerprint:
+            return None
+        if result.checksum != result.content_checksum:
             return None
         return result if self.receipt_is_whole(path, result) else None
 
@@ -99,27 +104,36 @@ class ResultStore:
         """Refuse to replace what should be kept.
 
         Raises:
-            UsageError: NEVER and there is a result, or a partial one would replace a whole one.
+            UsageError: NEVER and there is a result, or a partial one would replace a whole one
+                or its receipt, which all versions of the judgements share.
         """
-        there = self.read_if_whole(path)
-        if there is None or overwrite is Overwrite.ALWAYS:
+        if overwrite is Overwrite.ALWAYS:
             return
-        if overwrite is Overwrite.NEVER:
+        if overwrite is Overwrite.NEVER and self.read_if_whole(path) is not None:
             raise UsageError(
-                f"{path} holds a result of other settings, and --overwrite never keeps it. "
-                "Use --overwrite missing, or another --output."
+                f"{path} holds a result that this run would replace, and --overwrite never keeps "
+                "it. Use --overwrite missing, or another --output."
             )
-        if partial and not there.partial:
-            raise UsageError(
-                f"{path} holds a result over all queries; a --limit run does not replace it. "
-                "Use another --output, or --overwrite always."
-            )
+        home = self.root.joinpath(*path.relative_to(self.root).parts[:2])
+        for other in (home / path.name, *sorted(home.glob(f"v*/{path.name}"))):
+            there = self.read_if_whole(other)
+            if partial and there is not None and not there.partial:
+                raise UsageError(
+                    f"{other} holds a result over all queries; a --limit run does not replace it "
+                    "or its receipt. Use another --output, or --overwrite always."
+                )
 
-    def write(self, path: Path, result: TaskResult) -> None:
-        """Write the model's record and the result; receipts must be there already."""
+    def write(self, path: Path, result: TaskResult) -> TaskResult:
+        """Write the model's record and the result; receipts must be there already.
+
+        Returns:
+            The result as it lies there, with its checksum.
+        """
         folder = self.folder(result.model.name, result.model.revision)
         write_json(folder / "model.json", result.model.model_dump())
-        write_json(path, result.model_dump())
+        written = result.model_copy(update={"checksum": result.content_checksum})
+        write_json(path, written.model_dump())
+        return written
 
     def results(self) -> Iterator[tuple[Path, TaskResult]]:
         """Every result of the folder, sorted by path.
@@ -149,9 +163,15 @@ class ResultStore:
         """What a result was scored against.
 
         Raises:
-            DataError: the file is missing.
+            DataError: the file is missing, or does not hold the judgements it was written with.
         """
-        return read_table(self.judgement_file(result.task_name, result.judgements.sha256))
+        path = self.judgement_file(result.task_name, result.judgements.sha256)
+        if content_hash(read_gzip(path)) != result.judgements.sha256:
+            raise DataError(
+                f"{path} was changed since it was written. Run {result.task_name} for "
+                f"{result.model.name} again."
+            )
+        return read_table(path)
 
     @contextmanager
     def locked(self, model: str, revision: str, task: str) -> Iterator[bool]:
@@ -161,7 +181,7 @@ class ResultStore:
         """
         name = _safe(f"{model.replace('/', '__')}@{revision}@{task}")
         lock = FileLock(self.root / ".locks" / f"{name}.lock")
-        (self.root / ".locks").mkdir(parents=True, exist_ok=True)
+        make_folder(self.root / ".locks")
         waited = False
         try:
             lock.acquire(timeout=0)

@@ -11,7 +11,7 @@ from cmedteb.metrics import (
     paired_pearson_difference,
     rank_run,
 )
-from cmedteb.results import ResultStore
+from cmedteb.results import ResultStore, TaskResult
 from cmedteb.results.select import Stored, select
 from cmedteb.runner.rescore import cutoffs, grades, similarities
 from cmedteb.tasks.base import SEED
@@ -76,10 +76,10 @@ def _by_task(
 
 
 def _compare(store: ResultStore, a: Stored, b: Stored, metric: str | None) -> TaskComparison:
-    if a.result.judgements.sha256 != b.result.judgements.sha256:
+    if _scored_on(a.result) != _scored_on(b.result):
         raise UsageError(
-            f"{a.path} and {b.path} were scored against different judgements or different "
-            "queries: run one of them again"
+            f"{a.path} and {b.path} were scored on different data (documents, queries or "
+            "judgements): run one of them again"
         )
     name = metric or a.result.main_score_name
     if a.result.task_type == TaskType.STS:
@@ -92,6 +92,10 @@ def _compare(store: ResultStore, a: Stored, b: Stored, metric: str | None) -> Ta
     values = [_per_query(store, one, name) for one in (a, b)]
     outcome = paired_difference(values[0], values[1], seed=SEED)
     return TaskComparison(a.result.task_name, name, len(values[0]), outcome)
+
+
+def _scored_on(result: TaskResult) -> tuple[str, str]:
+    return result.dataset_content_hash, result.judgements.sha256
 
 
 def _per_query(store: ResultStore, one: Stored, metric: str) -> Float64Array:

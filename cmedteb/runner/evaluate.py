@@ -130,9 +130,17 @@ class _Evaluation:
         self.store.may_write(path, partial=partial, overwrite=overwrite)
         earlier = self.store.read_if_whole(path)
         if earlier is not None:
-            changed = differences(earlier.fingerprint_of, setting.identity)
-            why = f"other {', '.join(changed)}" if changed else "asked for"
-            self.observer.note(f"{path} is computed anew ({why})")
+            self.observer.note(f"{path} is computed anew ({self._why(earlier, setting)})")
+
+    def _why(self, earlier: TaskResult, setting: Setting) -> str:
+        changed = differences(earlier.fingerprint_of, setting.identity)
+        if changed:
+            return f"other {', '.join(changed)}"
+        if self.options.overwrite is Overwrite.ALWAYS:
+            return "asked for"
+        if not self.facts.reproducible:
+            return "this model cannot say whether it has changed"
+        return "the result or its receipt is not as it was written"
 
     def _load(self) -> tuple[RankingData | PairData, list[str]]:
         """The data with the judgements to be used, and these as lines."""
@@ -191,8 +199,7 @@ class _Evaluation:
         used = None if tokens is None else getattr(self.system, "tokens", 0) - tokens
         effort = Effort(self.phases, used, predictor.texts_encoded)
         result = make_result(setting, scored, effort=effort, receipt=receipt)
-        self.store.write(path, result)
-        return result
+        return self.store.write(path, result)
 
     def _rank(
         self, predictor: Predictor, data: RankingData

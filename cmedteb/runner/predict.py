@@ -27,9 +27,12 @@ CPU_BUDGET = 8_192
 GPU_BUDGET = 65_536
 FOREIGN_FAILURES = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
+    EOFError,
     ImportError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,

@@ -67,8 +67,7 @@ def rescore(store: ResultStore, path: Path, result: TaskResult, overlay: Overlay
     after = _updated(result, scored, judgements, phases)
     model = result.model
     target = store.path(model.name, model.revision, result.task_name, overlay.version)
-    store.write(target, after)
-    return Rescored(before=result, after=after, path=target)
+    return Rescored(before=result, after=store.write(target, after), path=target)
 
 
 def similarities(

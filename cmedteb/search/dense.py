@@ -1,7 +1,8 @@
 """Search with vectors: scores of an encoder's matrices, handed to exact top-k.
 
 Vectors are compared exactly as the model states: `dot` takes them as they are, `cosine` divides
-by their lengths. Identical texts have one vector and therefore exactly equal scores.
+by their lengths. Equal vectors get exactly equal scores, wherever their documents stand: a matrix
+product rounds by position, and a tie that it breaks would not be trec_eval's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmedteb.data.columns import digest
 from cmedteb.errors import ScoreError
 from cmedteb.search.exact import rank_candidates, search_blocks, tie_ranks
 from cmedteb.types import Candidates, Float32Array, Int32Array, Run, Similarity
@@ -41,11 +43,12 @@ def search_vectors(
         ScoreError: the two sides have different dimensions, or a vector is not finite.
     """
     left, right = _comparable(queries, documents, similarity)
-    repeated = len(documents.values) < len(documents.index)
+    merged = _each_once(Vectors(right, documents.index))
+    in_order = np.array_equal(merged.index, np.arange(len(merged.values)))
 
     def score_block(rows: slice) -> Float32Array:
-        scores: Float32Array = left[queries.index[rows]] @ right.T
-        return scores[:, documents.index] if repeated else scores
+        scores: Float32Array = left[queries.index[rows]] @ merged.values.T
+        return scores if in_order else scores[:, merged.index]
 
     return search_blocks(
         score_block,
@@ -72,7 +75,8 @@ def rerank_vectors(
     left, right = _comparable(queries, documents, similarity)
 
     def score_query(query: int, rows: Int32Array) -> Float32Array:
-        scores: Float32Array = right[documents.index[rows]] @ left[queries.index[query]]
+        products = right[documents.index[rows]] * left[queries.index[query]]
+        scores: Float32Array = products.sum(axis=1)
         return scores
 
     return rank_candidates(score_query, candidates, tie_ranks(ids))
@@ -90,6 +94,15 @@ def _comparable(
     if similarity is Similarity.COSINE:
         return _unit(left), _unit(right)
     return left, right
+
+
+def _each_once(vectors: Vectors) -> Vectors:
+    """The same vectors with equal ones held once."""
+    digests = np.array([digest(row.data) for row in vectors.values], dtype="S16")
+    _, first, position = np.unique(digests, return_index=True, return_inverse=True)
+    if len(first) == len(digests):
+        return vectors
+    return Vectors(vectors.values[first], position[vectors.index].astype(np.int32))
 
 
 def _unit(vectors: Float32Array) -> Float32Array:

@@ -132,19 +132,28 @@ def rank_candidates(
         span = slice(candidates.offsets[query], candidates.offsets[query + 1])
         rows = candidates.docs[span]
         values = np.asarray(score_query(query, rows), dtype=np.float32)
-        refuse_non_finite(values[None, :], first_query=query)
+        refuse_non_finite(values[None, :], first_query=query, documents=rows)
         order = np.lexsort((ties[rows], -values))
         docs[span], scores[span] = rows[order], values[order]
     return Run(offsets=candidates.offsets, docs=docs, scores=scores)
 
 
-def refuse_non_finite(scores: Float32Array, *, first_query: int) -> None:
-    """Raise for a NaN or infinite score: ranked, it would silently become the last document."""
+def refuse_non_finite(
+    scores: Float32Array, *, first_query: int, documents: Int32Array | None = None
+) -> None:
+    """Raise for a NaN or infinite score: ranked, it would silently become the last document.
+
+    Args:
+        scores: shape (queries, documents).
+        first_query: the row of the first query, for the message.
+        documents: the corpus row of each column, if not its number.
+    """
     bad = ~np.isfinite(scores)
     if bad.any():
         row, column = np.argwhere(bad)[0]
+        document = column if documents is None else documents[column]
         raise ScoreError(
-            f"the score of query row {first_query + row} and document row {column} is "
+            f"the score of query row {first_query + row} and document row {document} is "
             f"{scores[row, column]}, no finite number. Check the model's vectors for these texts."
         )
 

@@ -6,14 +6,13 @@ mistake would otherwise vanish into that table.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cmedteb.cards import read_toml
 from cmedteb.data import Source
-from cmedteb.errors import DataError
 from cmedteb.types import TaskType
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -114,14 +113,4 @@ def read_card(path: Path) -> TaskCard:
     Raises:
         DataError: not TOML, or not a valid card; names the file and each wrong key.
     """
-    try:
-        with path.open("rb") as stream:
-            return TaskCard.model_validate(tomllib.load(stream))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'card'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise DataError(f"{path}: not a valid task card: {faults}") from error
+    return read_toml(path, TaskCard, what="a valid task card")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from cmedteb.data import Layout, Source, detect
+from cmedteb.cards import read_toml
+from cmedteb.data import Layout, Source, detect, splits
 from cmedteb.errors import DataError, UsageError
 from cmedteb.resources import data_folder
 from cmedteb.tasks.card import Licence, TaskCard, Title, read_card
@@ -71,11 +71,7 @@ def catalogue(extra: Path | None = None) -> Catalogue:
 def _read_benchmarks(path: Path) -> dict[str, Benchmark]:
     if not path.is_file():
         return {}
-    try:
-        with path.open("rb") as stream:
-            return TypeAdapter(dict[str, Benchmark]).validate_python(tomllib.load(stream))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise DataError(f"{path}: not a valid list of benchmarks: {error}") from error
+    return read_toml(path, dict[str, Benchmark], what="a valid list of benchmarks")
 
 
 def resolve(specs: Sequence[str | Path | Task], known: Catalogue) -> list[Task]:
@@ -88,12 +84,16 @@ def resolve(specs: Sequence[str | Path | Task], known: Catalogue) -> list[Task]:
     for spec in specs:
         for task in _named(spec, known):
             earlier = tasks.setdefault(task.card.name, task)
-            if earlier.folder != task.folder:
+            if _place(earlier) != _place(task):
                 raise UsageError(
                     f"two tasks are called {task.card.name}: {earlier.folder or 'the card'} and "
                     f"{task.folder or 'the card'}. Rename one folder, or run them one by one."
                 )
     return list(tasks.values())
+
+
+def _place(task: Task) -> Path | None:
+    return task.folder.resolve() if task.folder is not None else None
 
 
 def _named(spec: str | Path | Task, known: Catalogue) -> list[Task]:
@@ -128,7 +128,7 @@ def from_folder(folder: Path) -> Task:
         type=kind,
         version=1,
         main_score=MAIN_SCORES[kind],
-        splits=("test",),
+        splits=(_split(folder),),
         note="A local data set without a card.",
         title=Title(zh=name, en=name),
         source=Source(kind="local", layout=Layout.BEIR),
@@ -137,10 +137,24 @@ def from_folder(folder: Path) -> Task:
     return make_task(card, folder)
 
 
+def _split(folder: Path) -> str:
+    """The split of a folder that is scored: test, else the only one."""
+    there = splits(folder)
+    if not there or "test" in there:
+        return "test"
+    if len(there) > 1:
+        raise UsageError(
+            f"{folder} has the splits {', '.join(there)} and none is called test: keep one of "
+            "them, or write a card that names it (--tasks-dir)."
+        )
+    return there[0]
+
+
 def _unknown(spec: str, known: Catalogue) -> str:
     names = [*known.cards, *known.benchmarks]
     folded = {name.lower(): name for name in names}
-    close = [folded[near] for near in get_close_matches(spec.lower(), list(folded), n=3)]
+    holding = [name for low, name in folded.items() if spec.lower() in low]
+    close = holding or [folded[near] for near in get_close_matches(spec.lower(), folded, n=3)]
     hint = f" Did you mean {', '.join(close)}?" if close else ""
     return (
         f"unknown task {spec!r}: it is no task, no benchmark and no folder.{hint} "
