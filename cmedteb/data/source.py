@@ -13,7 +13,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from cmedteb import resources
 from cmedteb.data.formats import Layout, holds_data_set
 from cmedteb.data.hub import Hub, HubFolder, Request, bring, check_files
 from cmedteb.data.record import read_record
@@ -44,7 +43,7 @@ class Source(BaseModel):
         modelscope_layout: its layout, if another.
         modelscope_qrels: its twin repository.
         files: path in the repository -> SHA-256 in hex, where known.
-        path: for "packaged": folder below the data folder `tasks`.
+        path: for "packaged": its folder, below the one that `locate` is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,13 +104,14 @@ class Located:
     origin: str
 
 
-def locate(name: str, source: Source, access: Access) -> Located:
+def locate(name: str, source: Source, access: Access, *, packaged: Path | None = None) -> Located:
     """Find a data set: in the data dir, else in the cache, else on the hub.
 
     Args:
         name: the task's name; also its folder's below the data dir.
         source: where the task card says it is.
         access: what the user asked for.
+        packaged: the folder that a packaged source's `path` starts from.
 
     Raises:
         NotAvailableError: it cannot be had now; the message says what to do.
@@ -123,7 +123,9 @@ def locate(name: str, source: Source, access: Access) -> Located:
         if found is not None:
             return found
     if source.kind == "packaged":
-        folder = resources.data_folder("tasks") / str(source.path)
+        if packaged is None:
+            raise NotAvailableError(f"{name} is packaged, and nobody said where packages lie.")
+        folder = packaged / str(source.path)
         return Located(folder, None, source.layout, LOCAL, "packaged")
     if source.kind == "local":
         raise NotAvailableError(_unpublished(name, access.data_dir))

@@ -85,7 +85,7 @@ def rerank_vectors(
 def _comparable(
     queries: Vectors, documents: Vectors, similarity: Similarity
 ) -> tuple[Float32Array, Float32Array]:
-    left, right = queries.values, documents.values
+    left, right = np.ascontiguousarray(queries.values), np.ascontiguousarray(documents.values)
     if left.shape[1] != right.shape[1]:
         raise ScoreError(
             f"query vectors have {left.shape[1]} dimensions and document vectors {right.shape[1]}: "

@@ -19,6 +19,7 @@ from cmedteb.metrics import (
     bootstrap_spearman,
     score_pairs,
 )
+from cmedteb.resources import data_folder
 from cmedteb.types import Float64Array
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def find_data(card: TaskCard, access: Access, folder: Path | None) -> Located:
     """Where this task's data lies: the given folder itself, or by the card's source."""
     if folder is not None:
         access = Access(data_dir=folder, hub=access.hub, offline=access.offline)
-    return locate(card.name, card.source, access)
+    return locate(card.name, card.source, access, packaged=data_folder("tasks"))
 
 
 def summarise(by_query: QueryScores, *, task: str, main_score: str) -> Scored:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cmedteb import resources
 from cmedteb.data import Access, Hub, Layout, Source, export_folder, load_ranking, locate
 from cmedteb.errors import NotAvailableError, UsageError
 from cmedteb.types import TaskType
@@ -70,11 +69,13 @@ def test_a_data_dir_that_does_not_exist_is_a_wrong_request(tmp_path: Path) -> No
         locate("Set", LOCAL, Access(data_dir=tmp_path / "none"))
 
 
-def test_a_packaged_set_lies_in_the_package(monkeypatch: pytest.MonkeyPatch, make: Load) -> None:
+def test_a_packaged_set_lies_in_the_package(make: Load) -> None:
     folder = make()
-    monkeypatch.setattr(resources, "data_folder", lambda name: folder.parent / {"tasks": ""}[name])
-    found = locate("Set", Source(kind="packaged", path="Set"), Access())
+    source = Source(kind="packaged", path="Set")
+    found = locate("Set", source, Access(), packaged=folder.parent)
     assert (found.folder, found.origin) == (folder, "packaged")
+    with pytest.raises(NotAvailableError, match="nobody said where"):
+        locate("Set", source, Access())
 
 
 def test_a_hub_that_does_not_have_the_set_names_the_other(make: Load) -> None:

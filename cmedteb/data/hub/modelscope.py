@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from cmedteb.data.hub import HubFolder, Request, not_cached, unreachable
+from cmedteb.data.hub.request import HubFolder, Request, not_cached, unreachable
 from cmedteb.errors import DataError, MissingExtraError, NotAvailableError
 
 if TYPE_CHECKING:

@@ -1,9 +1,4 @@
-"""Brings a repository of a hub here as a folder, at a pinned revision.
-
-Hugging Face (or a mirror, by HF_ENDPOINT) and ModelScope, each through its own client and cache,
-for data sets and for models. What goes wrong on the way becomes one of our errors with what to do
-next; offline never opens a connection.
-"""
+"""What both hubs share: a request, trying again while busy, checking files, telling errors."""
 
 from __future__ import annotations
 
@@ -77,44 +72,6 @@ class Transient(Exception):  # noqa: N818 - not an error yet: it is tried again
         self.cause = cause
         self.wait = wait
         super().__init__(str(cause))
-
-
-def hub_folder(
-    repository: str,
-    revision: str | None,
-    *,
-    kind: Kind,
-    hub: Hub,
-    offline: bool,
-    ignore: tuple[str, ...] = (),
-) -> HubFolder:
-    """A whole repository of a hub, except what `ignore` names.
-
-    Args:
-        repository: `organisation/name`.
-        revision: commit, branch or tag; None is the hub's current one.
-        kind: "dataset" or "model".
-        hub: which hub.
-        offline: only the cache; no connection is opened.
-        ignore: patterns of files that are not wanted.
-
-    Raises:
-        NotAvailableError: no such repository or revision, no permission, the hub cannot be
-            reached, or offline and not cached.
-        DataError: a file arrived damaged.
-    """
-    return bring(Request(repository, revision, kind, offline, ignore=ignore), hub)
-
-
-def bring(request: Request, hub: Hub) -> HubFolder:
-    """As `hub_folder`, from a request."""
-    if hub is Hub.MODELSCOPE:
-        from cmedteb.data.hub_modelscope import modelscope_folder
-
-        return modelscope_folder(request)
-    from cmedteb.data.hub_hf import hf_folder
-
-    return hf_folder(request)
 
 
 def retrying(call: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from cmedteb.data.hub import Request, Transient, discard
+from cmedteb.data.hub.request import Request, Transient, discard
 from cmedteb.errors import DataError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from cmedteb.data.hub import (
+from cmedteb.data.hub.request import (
     ATTEMPTS,
     HubFolder,
     Request,
@@ -24,7 +24,7 @@ from cmedteb.data.hub import (
     retrying,
     unreachable,
 )
-from cmedteb.data.resume import check_arrived, fetch_large
+from cmedteb.data.hub.resume import check_arrived, fetch_large
 from cmedteb.errors import NotAvailableError, UsageError
 
 if TYPE_CHECKING:

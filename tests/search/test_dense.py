@@ -1,0 +1,209 @@
+"""Search with vectors, against plain products. Run: pytest tests/search/test_dense.py -q."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from builders import as_lists, candidates, qrels, strings, text_column
+
+from cmedteb.encoding import encode_distinct
+from cmedteb.errors import ScoreError
+from cmedteb.metrics import score_run
+from cmedteb.search import Vectors, rerank_vectors, search_vectors
+from cmedteb.types import Float32Array, Run, Similarity
+
+
+def each(values: Float32Array) -> Vectors:
+    """Vectors of texts that are all different."""
+    return Vectors(values, np.arange(len(values), dtype=np.int32))
+
+
+def random_vectors(rows: int, *, seed: int, width: int = 24) -> Float32Array:
+    draw = np.random.default_rng(seed)
+    scale = draw.uniform(0.1, 10, size=(rows, 1))
+    return (draw.standard_normal((rows, width)) * scale).astype(np.float32)
+
+
+def names(count: int) -> list[str]:
+    return [f"d{row:04d}" for row in range(count)]
+
+
+@pytest.mark.parametrize("similarity", list(Similarity))
+@pytest.mark.parametrize("repeats", [False, True])
+def test_search_equals_a_plain_product(similarity: Similarity, repeats: bool) -> None:
+    left, right = random_vectors(9, seed=1), random_vectors(60, seed=2)
+    index = np.random.default_rng(3).integers(0, 60, 90) if repeats else np.arange(60)
+    documents = Vectors(right, index.astype(np.int32))
+    ids = names(len(index))
+    run = search_vectors(each(left), documents, ids=strings(ids), similarity=similarity, depth=20)
+    scores = left.astype(np.float64) @ right[index].astype(np.float64).T
+    if similarity is Similarity.COSINE:
+        scores /= np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right[index], axis=1)
+    for query, found in enumerate(as_lists(run)):
+        rows = [row for row, _ in found]
+        best = sorted(range(len(index)), key=lambda row: (scores[query, row], ids[row]))
+        exact = scores[query].astype(np.float32)
+        np.testing.assert_allclose([score for _, score in found], exact[rows], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(exact[rows], exact[best[::-1][:20]], rtol=1e-4, atol=1e-4)
+        assert len(set(rows)) == 20
+
+
+def test_dot_and_cosine_rank_differently_when_lengths_differ() -> None:
+    query = each(np.asarray([[1, 0]], dtype=np.float32))
+    documents = each(np.asarray([[1, 0], [5, 5]], dtype=np.float32))
+
+    def best(similarity: Similarity) -> list[tuple[int, float]]:
+        run = search_vectors(query, documents, ids=strings("ab"), similarity=similarity, depth=2)
+        return as_lists(run)[0]
+
+    assert best(Similarity.DOT) == [(1, 5.0), (0, 1.0)]
+    assert best(Similarity.COSINE) == [(0, 1.0), (1, pytest.approx(np.sqrt(0.5)))]
+
+
+def test_zero_vector_has_cosine_zero_with_everything() -> None:
+    query = each(np.asarray([[3, 4]], dtype=np.float32))
+    documents = each(np.asarray([[0, 0], [-3, -4], [4, 3]], dtype=np.float32))
+    run = search_vectors(
+        query, documents, ids=strings("abc"), similarity=Similarity.COSINE, depth=3
+    )
+    assert [row for row, _ in as_lists(run)[0]] == [2, 0, 1]
+    assert dict(as_lists(run)[0])[0] == 0.0
+
+
+@pytest.mark.parametrize("width", [32, 100, 768])
+@pytest.mark.parametrize("rows", [7, 101, 1003])
+@pytest.mark.parametrize("similarity", list(Similarity))
+def test_equal_vectors_score_exactly_equal_wherever_they_stand(
+    width: int, rows: int, similarity: Similarity
+) -> None:
+    """A matrix product may round columns by their position: then ties would be noise."""
+    queries = each(random_vectors(37, seed=width, width=width))
+    documents = each(np.tile(random_vectors(1, seed=rows, width=width), (rows, 1)))
+    expected = list(range(rows))[::-1]
+    ids = strings(names(rows))
+    found = search_vectors(queries, documents, ids=ids, similarity=similarity, depth=rows)
+    ordered = rerank_vectors(
+        queries, documents, candidates([range(rows)] * 37), ids=ids, similarity=similarity
+    )
+    for run in (found, ordered):
+        for result in as_lists(run):
+            assert [row for row, _ in result] == expected
+            assert len({score for _, score in result}) == 1
+
+
+def test_identical_texts_score_exactly_equal() -> None:
+    texts = ["one", "two", "one", "three", "two", "one", "four", "five", "six", "one", "two"]
+    column = text_column(texts)
+    values = random_vectors(column.distinct, seed=4, width=100)
+    queries = each(random_vectors(5, seed=5, width=100))
+    documents, ids = Vectors(values, column.index), strings(names(len(texts)))
+    listed = candidates([[0, 1, 2, 4, 5, 9, 10]] * 5)
+    runs = (
+        search_vectors(queries, documents, ids=ids, similarity=Similarity.DOT, depth=11),
+        rerank_vectors(queries, documents, listed, ids=ids, similarity=Similarity.DOT),
+    )
+    for run in runs:
+        for result in as_lists(run):
+            scores = dict(result)
+            assert scores[0] == scores[2] == scores[5] == scores[9]
+            assert scores[1] == scores[4] == scores[10]
+
+
+@pytest.mark.parametrize("similarity", list(Similarity))
+def test_the_layout_of_a_matrix_in_memory_does_not_matter(similarity: Similarity) -> None:
+    left, right = random_vectors(4, seed=1), np.repeat(random_vectors(9, seed=2), 3, axis=0)
+    ids, listed = strings(names(27)), candidates([range(27)] * 4)
+
+    def results(documents: Float32Array) -> list[list[list[tuple[int, float]]]]:
+        two_sides = each(left), each(documents)
+        found = search_vectors(*two_sides, ids=ids, similarity=similarity, depth=27)
+        ordered = rerank_vectors(*two_sides, listed, ids=ids, similarity=similarity)
+        return [as_lists(found), as_lists(ordered)]
+
+    assert results(np.asfortranarray(right)) == results(right)
+
+
+@pytest.mark.parametrize("similarity", list(Similarity))
+def test_rerank_returns_exactly_the_candidates(similarity: Similarity) -> None:
+    left, right = random_vectors(6, seed=6), random_vectors(30, seed=7)
+    draw = random.Random(8)
+    listed = [draw.sample(range(30), draw.randint(1, 20)) for _ in range(6)]
+    ids = strings(names(30))
+    run = rerank_vectors(
+        each(left), each(right), candidates(listed), ids=ids, similarity=similarity
+    )
+    whole = search_vectors(each(left), each(right), ids=ids, similarity=similarity, depth=30)
+    for found, given, everything in zip(as_lists(run), listed, as_lists(whole), strict=True):
+        assert [row for row, _ in found] == [row for row, _ in everything if row in given]
+        for row, score in found:
+            assert score == pytest.approx(dict(everything)[row], rel=1e-4, abs=1e-5)
+
+
+def test_two_sides_of_different_width_are_refused() -> None:
+    left, right = each(np.ones((1, 3), np.float32)), each(np.ones((2, 4), np.float32))
+    with pytest.raises(ScoreError, match=r"3 dimensions .* 4"):
+        search_vectors(left, right, ids=strings("ab"), similarity=Similarity.DOT, depth=1)
+    with pytest.raises(ScoreError, match=r"3 dimensions .* 4"):
+        rerank_vectors(left, right, candidates([[0]]), ids=strings("ab"), similarity=Similarity.DOT)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("similarity", list(Similarity))
+def test_vectors_that_are_not_finite_are_refused(bad: float, similarity: Similarity) -> None:
+    left, right = random_vectors(2, seed=1), random_vectors(4, seed=2)
+    right[2, 0] = bad
+    ids, listed = strings("abcd"), candidates([[0], [1, 2]])
+    with pytest.raises(ScoreError, match="no finite number"):
+        search_vectors(each(left), each(right), ids=ids, similarity=similarity, depth=1)
+    with pytest.raises(ScoreError, match="query row 1 and document row 2"):
+        rerank_vectors(each(left), each(right), listed, ids=ids, similarity=similarity)
+
+
+def chance_map(run: Run, judged: list[dict[int, int]], ids: list[str]) -> float:
+    scores = score_run(
+        run,
+        qrels(judged),
+        query_ids=[f"q{row}" for row in range(len(judged))],
+        doc_ids=ids,
+        depth=None,
+    )
+    return scores.mean()["map_at_1000"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_constant_encoder_reranks_at_chance(first: bool) -> None:
+    """Also where every relevant document stands first (or last) in the corpus and the list.
+
+    Chance is the mean over random orders of the same lists, drawn here.
+    """
+    draw = random.Random(11)
+    size, queries = 20, 300
+    ids = [f"{draw.getrandbits(64):016x}" for _ in range(size * queries)]
+    listed = [list(range(size * q, size * (q + 1))) for q in range(queries)]
+    judged = [
+        {row: int((place < 3) if first else (place >= size - 3)) for place, row in enumerate(rows)}
+        for rows in listed
+    ]
+    texts = text_column([f"text {row}" for row in range(len(ids))])
+    values = encode_distinct(
+        lambda batch: np.full((len(batch), 48), 0.1, np.float32), texts, budget=4096
+    )
+    asked = each(random_vectors(queries, seed=12, width=48))
+    run = rerank_vectors(
+        asked,
+        Vectors(values, texts.index),
+        candidates(listed),
+        ids=strings(ids),
+        similarity=Similarity.COSINE,
+    )
+    noise = np.random.default_rng(13)
+    shuffles = []
+    for _ in range(20):
+        scores = noise.permutation(len(run.docs)).astype(np.float32)
+        shuffles.append(chance_map(Run(run.offsets, run.docs, scores), judged, ids))
+    spread = 4 * float(np.std(shuffles))
+    assert chance_map(run, judged, ids) == pytest.approx(float(np.mean(shuffles)), abs=spread)
+    assert spread < 0.1
