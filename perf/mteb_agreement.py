@@ -4,7 +4,8 @@
 
 MODEL_FOLDER is a sentence-transformers model, each DATA_FOLDER a data set in the local layout.
 Prints one JSON line a data set: how many score keys both give, the largest difference over them
-and where it stands, and every key that differs by more than 1e-5. Needs the extras `models` and `mteb`; opens no connection.
+and where it stands, and every key that differs by more than 1e-5. Needs the extras `models` and
+`mteb`; opens no connection.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ def bigrams(text: str) -> list[str]:
 
 
 def words_and_bigrams(text: str) -> list[str]:
-    """Pairs of ideographs, and the words that are no such pair."""
+    """Pairs of ideographs, and the words that are longer."""
     return bigrams(text) + [
-        word for word in words(text) if len(word) != 2 and _IDEOGRAPHS.match(word)
+        word for word in words(text) if len(word) > 2 and _IDEOGRAPHS.match(word)
     ]
 
 
