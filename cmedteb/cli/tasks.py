@@ -77,22 +77,28 @@ def _where(card: TaskCard) -> str:
     return "in this package" if card.source.kind == "packaged" else "--data-dir only"
 
 
+def _origin(card: TaskCard) -> str:
+    """Where the data comes from, short enough for a column."""
+    return _where(card).partition("/")[0] if card.source.kind == "hub" else _where(card)
+
+
 def _print_list(known: Catalogue) -> None:
     from rich import box
     from rich.table import Table
 
     for name, benchmark in known.benchmarks.items():
-        title = f"{name}: {benchmark.title.en}"
+        title = f"{name}  ({benchmark.title.en.removeprefix(f'{name}: ')})"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, min_width=78)
-        for heading in ("task", "type", "main score"):
-            table.add_column(heading)
+        table.add_column("task", no_wrap=True)
+        table.add_column("type")
+        table.add_column("main score")
         table.add_column("queries", justify="right")
         table.add_column("data")
         for task in benchmark.tasks:
             card = known.cards[task]
             size = card.sizes.queries or card.sizes.pairs
             table.add_row(
-                task, str(card.type), card.main_score, f"{size:,}" if size else "", _where(card)
+                task, str(card.type), card.main_score, f"{size:,}" if size else "", _origin(card)
             )
         show(table)
 

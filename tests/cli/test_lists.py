@@ -44,7 +44,7 @@ def test_a_user_s_own_cards_are_listed(cli: Cli, tasks_dir: Path) -> None:
     found = {one["name"]: one for one in cli("tasks", "--tasks-dir", tasks_dir, "--json").document}
     assert found["Set"]["benchmarks"] == ["Mine"]
     assert found["Far"]["source"] == "nobody/nothing"
-    assert "Mine: two sets" in cli("tasks", "--tasks-dir", tasks_dir).out
+    assert "Mine  (two sets)" in cli("tasks", "--tasks-dir", tasks_dir).out
     shown = cli("tasks", "show", "Set", "--tasks-dir", tasks_dir)
     assert "--data-dir only" in shown.out
 

@@ -44,6 +44,19 @@ def test_retrieval_is_as_large_as_promised() -> None:
     assert data.corpus.texts.distinct == len(data.corpus)
 
 
+def test_the_cards_say_what_was_counted() -> None:
+    for name in ("SmokeRetrieval", "SmokeReranking"):
+        task, data = load(name)
+        sizes = task.card.sizes
+        assert (sizes.queries, sizes.documents) == (len(data.queries), len(data.corpus))
+        judged = len(data.qrels.docs)
+        assert sizes.judgements in {None, judged}
+    sts = resolve(["SmokeSts"], catalogue())[0]
+    pairs = sts.load(Access())
+    assert isinstance(pairs, PairData)
+    assert sts.card.sizes.pairs == len(pairs.pairs)
+
+
 def test_every_query_has_positives_and_judged_near_misses() -> None:
     _, data = load("SmokeRetrieval")
     grades = np.split(data.qrels.grades, data.qrels.offsets[1:-1])
