@@ -81,14 +81,19 @@ def _compare(store: ResultStore, a: Stored, b: Stored, metric: str | None) -> Ta
             f"{a.path} and {b.path} were scored on different data (documents, queries or "
             "judgements): run one of them again"
         )
-    name = metric or a.result.main_score_name
     if a.result.task_type == TaskType.STS:
+        if metric not in {None, "pearson"}:
+            raise UsageError(
+                f"{a.result.task_name} holds pairs, which are compared by pearson, not {metric}. "
+                "Leave it out with -t, or leave --metric out."
+            )
         left, gold = similarities(store, a.path, a.result)
         right, _ = similarities(store, b.path, b.result)
         outcome = paired_pearson_difference(
             left["similarity"], right["similarity"], gold, seed=SEED
         )
         return TaskComparison(a.result.task_name, "pearson", len(gold), outcome)
+    name = metric or a.result.main_score_name
     values = [_per_query(store, one, name) for one in (a, b)]
     outcome = paired_difference(values[0], values[1], seed=SEED)
     return TaskComparison(a.result.task_name, name, len(values[0]), outcome)

@@ -120,6 +120,13 @@ def test_one_query_has_no_interval(tmp_path: Path) -> None:
     assert one.comparison.p_permutation == 1
 
 
+def test_pairs_have_no_ranking_score(store: ResultStore) -> None:
+    with pytest.raises(UsageError, match="Pairs holds pairs, which are compared by pearson"):
+        compare(store, "bm25", "hashing", tasks=("Pairs",), metric="ndcg_at_10")
+    [one] = compare(store, "bm25", "hashing", tasks=("Pairs",), metric="pearson")
+    assert one.metric == "pearson"
+
+
 def test_a_missing_model_lists_what_is_there(store: ResultStore) -> None:
     with pytest.raises(UsageError, match=r"no results of 'bge'. It holds: cmedteb/bm25, cmed"):
         compare(store, "bm25", "bge")
