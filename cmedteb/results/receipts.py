@@ -15,7 +15,7 @@ import numpy as np
 
 from cmedteb.errors import DataError
 from cmedteb.results.files import read_gzip, write_gzip
-from cmedteb.types import Float64Array, Pairs, Qrels, Run
+from cmedteb.types import Float64Array, Pairs, Run
 
 Table = dict[str, dict[str, float]]
 
@@ -41,31 +41,17 @@ def similarity_lines(
         yield "\t".join([pair_id, *(f"{name}:{float(similarity[name][row])!r}" for name in names)])
 
 
-def qrels_lines(qrels: Qrels, *, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Iterator[str]:
-    """Judgements as lines, sorted by query id and document id: equal sets give equal lines."""
-    known = len(doc_ids)
-    for query, query_id in sorted(enumerate(query_ids), key=lambda item: item[1]):
-        span = slice(int(qrels.offsets[query]), int(qrels.offsets[query + 1]))
-        grades = {
-            doc_ids[doc] if doc < known else qrels.absent[doc - known]: grade
-            for doc, grade in zip(
-                qrels.docs[span].tolist(), qrels.grades[span].tolist(), strict=True
-            )
-        }
-        yield "\t".join([query_id, *(f"{doc}:{grade}" for doc, grade in sorted(grades.items()))])
-
-
 def gold_lines(pairs: Pairs) -> Iterator[str]:
     """Gold scores of pairs as lines."""
     for pair_id, gold in zip(pairs.ids.to_pylist(), pairs.scores.tolist(), strict=True):
         yield f"{pair_id}\tgold:{gold!r}"
 
 
-def table_lines(table: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """A table of judgements as lines, in the order of `qrels_lines`."""
-    for key in sorted(table):
-        row = table[key]
-        yield "\t".join([key, *(f"{name}:{row[name]:g}" for name in sorted(row))])
+def grade_lines(table: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Judgements as lines, sorted by query id and document id: equal sets give equal lines."""
+    for query in sorted(table):
+        row = table[query]
+        yield "\t".join([query, *(f"{doc}:{row[doc]}" for doc in sorted(row))])
 
 
 def content_hash(lines: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from cmedteb.results import ORIGINAL, Overwrite, ResultStore, TaskResult
 from cmedteb.results.receipts import (
     content_hash,
     gold_lines,
-    qrels_lines,
+    grade_lines,
     run_lines,
     similarity_lines,
     write_table,
@@ -152,7 +152,7 @@ class _Evaluation:
             return data, list(gold_lines(data.pairs))
         if overlay is not None:
             data = _with_overlay(data, overlay, whole=self.options.limit is None)
-        return data, list(qrels_lines(data.qrels, **_ids(data)))
+        return data, list(grade_lines(as_table(data.qrels, **_ids(data))))
 
     def _setting(self, data: RankingData | PairData, judged: list[str]) -> Setting:
         predictor = self._predictor()
@@ -257,15 +257,16 @@ def _with_overlay(data: RankingData, overlay: Overlay, *, whole: bool) -> Rankin
         DataError: the overlay was made for other judgements.
     """
     ids = _ids(data)
+    original = as_table(data.qrels, **ids)
     if whole and overlay.parent is not None:
-        there = content_hash(qrels_lines(data.qrels, **ids))
+        there = content_hash(grade_lines(original))
         if there != overlay.parent:
             raise DataError(
                 f"the judgements {overlay.version} of {overlay.task} were made for others than "
                 f"those loaded (sha256 {overlay.parent[:12]}, loaded {there[:12]}). Use the data "
                 "revision they were made for."
             )
-    table = overlaid(as_table(data.qrels, **ids), overlay, whole=whole)
+    table = overlaid(original, overlay, whole=whole)
     return RankingData(
         corpus=data.corpus,
         queries=data.queries,

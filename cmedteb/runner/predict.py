@@ -23,7 +23,7 @@ from cmedteb.runner.timing import Phases
 from cmedteb.search import Vectors, rerank_vectors, search_vectors
 from cmedteb.types import Float64Array, Pairs, RankingData, Run, Similarity, TextColumn
 
-CPU_BUDGET = 8_192
+CPU_BUDGET = 4_096
 GPU_BUDGET = 65_536
 FOREIGN_FAILURES = (
     ArithmeticError,

@@ -14,7 +14,7 @@ from cmedteb.data.judgements import GradeTable, Overlay, overlaid
 from cmedteb.errors import DataError
 from cmedteb.metrics import CUTOFFS, rank_run
 from cmedteb.results import ResultStore, TaskResult, fingerprint
-from cmedteb.results.receipts import content_hash, table_lines, write_table
+from cmedteb.results.receipts import content_hash, grade_lines, write_table
 from cmedteb.results.schema import Judgements, Phase, score_entry
 from cmedteb.runner.record import as_interval
 from cmedteb.runner.timing import Phases
@@ -61,7 +61,7 @@ def rescore(store: ResultStore, path: Path, result: TaskResult, overlay: Overlay
             )
         table = overlaid(original, overlay, whole=not result.partial)
         scored = _score(store, path, result, table)
-    lines = list(table_lines(table))
+    lines = list(grade_lines(table))
     judgements = Judgements(version=overlay.version, sha256=content_hash(lines))
     write_table(store.judgement_file(result.task_name, judgements.sha256), lines)
     after = _updated(result, scored, judgements, phases)

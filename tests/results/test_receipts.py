@@ -21,11 +21,10 @@ from cmedteb.results.files import read_gzip, write_gzip
 from cmedteb.results.receipts import (
     content_hash,
     gold_lines,
-    qrels_lines,
+    grade_lines,
     read_table,
     run_lines,
     similarity_lines,
-    table_lines,
     write_table,
 )
 from cmedteb.types import Pairs, Run
@@ -112,15 +111,14 @@ def test_similarities_and_gold_survive(tmp_path: Path) -> None:
 
 
 def test_judgements_do_not_depend_on_order(tmp_path: Path) -> None:
-    """Equal sets of judgements have one hash, whether from a loaded set or from a table."""
+    """Equal sets of judgements have one hash."""
     ids = {"query_ids": ["q2", "q1"], "doc_ids": ["b", "a", "c:1"]}
     first = qrels([{0: 1, 1: 0, 3: 2}, {2: 1}], absent=["gone"])
     other = {"query_ids": ["q1", "q2"], "doc_ids": ["c:1", "b", "a"]}
     second = qrels([{0: 1}, {3: 2, 2: 0, 1: 1}], absent=["gone"])
-    lines = list(qrels_lines(first, **ids))
+    lines = list(grade_lines(as_table(first, **ids)))
     assert lines == ["q1\tc:1:1", "q2\ta:0\tb:1\tgone:2"]
-    assert lines == list(qrels_lines(second, **other))
-    assert lines == list(table_lines(as_table(first, **ids)))
+    assert lines == list(grade_lines(as_table(second, **other)))
     write_table(tmp_path / "j.gz", lines)
     assert content_hash(read_gzip(tmp_path / "j.gz")) == content_hash(lines)
 
