@@ -7,16 +7,16 @@ transformers 5 would silently take the type they were saved in.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cmedteb.encoding.devices import device_name, resolve_device, resolve_dtype
 from cmedteb.errors import MissingExtraError, NotAvailableError, UsageError
 from cmedteb.models.card import Prompts
+from cmedteb.models.prompts import choose_prompts, stated_prompts
 from cmedteb.models.protocols import ModelFacts, Role, TaskContext
 from cmedteb.models.weights import Weights
 from cmedteb.types import Float32Array, Similarity, TaskType
@@ -55,7 +55,7 @@ class TokenCounter:
 
 @dataclass(frozen=True)
 class SentenceTransformer:
-    """A loaded model, bound to its prompts for one kind of task."""
+    """A loaded model, bound to its prompts for one kind of task; loaded, to those of retrieval."""
 
     model: Model
     weights: Weights
@@ -79,7 +79,7 @@ class SentenceTransformer:
             dimension=self.model.get_embedding_dimension(),
             parameters={"query": parameters, "document": parameters},
             libraries=LIBRARIES,
-            device=_device_name(self.model.device),
+            device=device_name(self.model.device),
         )
 
     @property
@@ -89,9 +89,15 @@ class SentenceTransformer:
 
     def for_task(self, context: TaskContext) -> SentenceTransformer:
         """The same model with the prompts that this kind of task takes."""
-        own = _stated_prompts(self.model, self.weights.folder)
-        default = own.get(self.model.default_prompt_name or "")
-        return replace(self, prompts=_prompts(own, default, self.settings, context.type))
+        own = stated_prompts(self.model, self.weights.folder)
+        chosen = choose_prompts(
+            context.type,
+            flags=self.settings.flags,
+            card=self.settings.card,
+            own=own,
+            default=own.get(self.model.default_prompt_name or ""),
+        )
+        return replace(self, prompts=chosen)
 
     def encode_queries(self, texts: Sequence[str]) -> Float32Array:
         """Vectors of shape (len(texts), dimension), in float32."""
@@ -129,13 +135,13 @@ def load(weights: Weights, settings: Settings) -> SentenceTransformer:
     except ImportError as error:
         raise MissingExtraError(error.name or "sentence-transformers", "models") from error
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = _best_device() if settings.device == "auto" else _checked_device(settings.device)
+    device = resolve_device(settings.device)
     model = _open(weights, settings, device)
     if settings.max_length is not None:
         model.max_seq_length = settings.max_length
     loaded = SentenceTransformer(model=model, weights=weights, settings=settings)
     model.register_forward_pre_hook(loaded.counter)
-    return loaded
+    return loaded.for_task(TaskContext(name="", type=TaskType.RETRIEVAL))
 
 
 def _open(weights: Weights, settings: Settings, device: str) -> Model:
@@ -143,7 +149,7 @@ def _open(weights: Weights, settings: Settings, device: str) -> Model:
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer as Model
 
-    dtype = getattr(torch, _dtype(settings.dtype, device))
+    dtype = getattr(torch, resolve_dtype(settings.dtype, device))
     try:
         model = Model(
             str(weights.folder),
@@ -177,52 +183,6 @@ def _refuse_empty_tokenizer(model: Model, weights: Weights) -> None:
         )
 
 
-def _best_device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _checked_device(name: str) -> str:
-    import torch
-
-    try:
-        kind = torch.device(name).type
-    except RuntimeError as error:
-        raise UsageError(
-            f"torch knows no device {name!r} here: choose auto, cpu, cuda, cuda:1, mps, ... (npu "
-            "needs torch_npu)"
-        ) from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise NotAvailableError(
-            f"--device {name}: torch {torch.__version__} sees no CUDA device on this machine. "
-            "Use --device cpu, or install a torch with CUDA."
-        )
-    return name
-
-
-def _dtype(wanted: str, device: str) -> str:
-    """The name of the weights' type: bfloat16 on GPUs that have it, else float32."""
-    import torch
-
-    names = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-    if wanted == "auto":
-        fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
-        return "bfloat16" if fast else "float32"
-    name = names.get(wanted, wanted)
-    if name not in names.values():
-        raise UsageError(f"unknown dtype {wanted!r}: choose auto, float32, bfloat16 or float16")
-    return name
-
-
-def _device_name(device: Any) -> str:  # noqa: ANN401  a torch.device
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
 def _similarity(model: Model, settings: Settings) -> Similarity:
     name = settings.similarity or model.similarity_fn_name
     try:
@@ -240,35 +200,3 @@ def _pooling(model: Model) -> str:
         for module in model
     ]
     return " > ".join(steps[1:] or steps)
-
-
-def _stated_prompts(model: Model, folder: Path) -> dict[str, str]:
-    """The prompts that the model's own configuration states.
-
-    sentence-transformers adds empty ones for `query` and `document`; taken at their word they
-    would switch off a default prompt, and a `passage` or `corpus` prompt.
-    """
-    path = folder / "config_sentence_transformers.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    stated = {name for name, text in (config.get("prompts") or {}).items() if text is not None}
-    return {name: text or "" for name, text in model.prompts.items() if name in stated}
-
-
-def _prompts(
-    own: Mapping[str, str], default: str | None, settings: Settings, task: TaskType
-) -> dict[Role, str]:
-    """The prompt of each side: flag, else card, else the model's configuration, else none."""
-    if task is TaskType.STS:
-        sts = _first(settings.card.sts, own.get("STS"), default)
-        return {Role.QUERY: sts, Role.DOCUMENT: sts}
-    named = [own[name] for name in ("document", "passage", "corpus") if name in own]
-    document = next(filter(None, named), named[0] if named else None)
-    return {
-        Role.QUERY: _first(settings.flags.query, settings.card.query, own.get("query"), default),
-        Role.DOCUMENT: _first(settings.flags.document, settings.card.document, document, default),
-    }
-
-
-def _first(*prompts: str | None) -> str:
-    """The first prompt that was stated; an empty one states that there is none."""
-    return next((prompt for prompt in prompts if prompt is not None), "")

@@ -44,6 +44,12 @@ def test_the_models_own(copies: ModelCopies, task: TaskType) -> None:
     assert prompts(copies(prompts=BOTH), task) == ("Q: ", "D: ")
 
 
+def test_a_loaded_model_has_them_before_any_task(copies: ModelCopies) -> None:
+    system = load_model(str(copies(prompts=BOTH)), ModelOptions(device="cpu"))
+    assert isinstance(system, SentenceTransformer)
+    assert system.facts.prompts == BOTH
+
+
 def test_none_is_none(copies: ModelCopies) -> None:
     assert prompts(copies()) == ("", "")
     assert prompts(copies(prompts={})) == ("", "")
