@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from builders import reranking_folder, retrieval_folder, sts_folder
 
+import cmedteb
 from cmedteb.models import ModelFacts
 from cmedteb.models.hashing import Hashing
+from cmedteb.results import TaskResult
 from cmedteb.results.files import read_json
 from cmedteb.types import Float32Array, Similarity
 
@@ -162,3 +164,14 @@ def start(*arguments: str | Path, cwd: Path | None = None, **variables: Any) -> 
 def lines_of(path: Path) -> list[str]:
     """The lines of a file; none where there is no file yet."""
     return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+def evaluate(model: Any, task: Path, out: Path, **options: Any) -> TaskResult:
+    """Evaluate on one set, keeping the result."""
+    [result] = cmedteb.evaluate(model, [task], output=out, **options)
+    return result
+
+
+def file_of(out: Path, name: str = "Set") -> Path:
+    """Where the result of `Counting` lies."""
+    return out / "test__counting" / "1" / f"{name}.json"

@@ -14,7 +14,7 @@ import pytest
 
 import cmedteb
 from cmedteb.errors import DataError, ModelError, UsageError
-from cmedteb.results import ResultStore, TaskResult
+from cmedteb.results import ResultStore
 from cmedteb.results.files import read_gzip
 from cmedteb.runner import Outcome, RunOptions, averages, run_tasks
 from cmedteb.tasks.registry import Catalogue, resolve
@@ -22,29 +22,12 @@ from runner.support import (
     Bare,
     Counting,
     contents,
+    evaluate,
+    file_of,
     retrieval,
     sts,
     write_overlay,
 )
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return retrieval(tmp_path / "Set")
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def evaluate(model: Any, task: Path, out: Path, **options: Any) -> TaskResult:
-    [result] = cmedteb.evaluate(model, [task], output=out, **options)
-    return result
-
-
-def file_of(out: Path, name: str = "Set") -> Path:
-    return out / "test__counting" / "1" / f"{name}.json"
 
 
 class Notes:

@@ -18,7 +18,7 @@ import pytest
 import cmedteb
 from cmedteb.errors import UsageError
 from cmedteb.models import Role
-from cmedteb.results import ResultStore, TaskResult
+from cmedteb.results import ResultStore
 from cmedteb.results.files import read_gzip, read_json
 from cmedteb.runner import record as record_module
 from cmedteb.types import Similarity
@@ -26,30 +26,13 @@ from runner.support import (
     Bare,
     Counting,
     contents,
+    evaluate,
+    file_of,
     reranking,
     retrieval,
     sts,
     write_overlay,
 )
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return retrieval(tmp_path / "Set")
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def evaluate(model: Any, task: Path, out: Path, **options: Any) -> TaskResult:
-    [result] = cmedteb.evaluate(model, [task], output=out, **options)
-    return result
-
-
-def file_of(out: Path, name: str = "Set") -> Path:
-    return out / "test__counting" / "1" / f"{name}.json"
 
 
 @pytest.mark.parametrize("make", [retrieval, reranking, sts])
