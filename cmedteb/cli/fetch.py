@@ -60,7 +60,7 @@ def _bring(task: Any, access: Any, to: Path | None) -> str:
 
     data = task.load(access)
     if to is not None:
-        export_folder(data, to / task.card.name, name=task.card.name)
+        export_folder(data, to / task.card.name, name=task.card.name, split=task.card.split)
     if isinstance(data, PairData):
         size = f"{len(data.pairs):,} pairs"
     else:

@@ -151,4 +151,5 @@ def _model_failures(facts: ModelFacts) -> Iterator[None]:
         yield
     except FOREIGN_FAILURES as error:
         hint = " Try a smaller --batch-tokens." if "memory" in str(error).lower() else ""
-        raise ModelError(f"{facts.name} failed: {type(error).__name__}: {error}.{hint}") from error
+        told = f"{type(error).__name__}: {error}".rstrip(". ")
+        raise ModelError(f"{facts.name} failed: {told}.{hint}") from error

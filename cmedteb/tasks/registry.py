@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,7 +37,7 @@ class Benchmark(BaseModel):
 
     title: Title
     tasks: tuple[str, ...]
-    average: str = "mean"
+    average: Literal["mean"] = "mean"
     source: str = ""
 
 

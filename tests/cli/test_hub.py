@@ -32,7 +32,7 @@ name = "Served"
 type = "retrieval"
 version = 1
 main_score = "ndcg_at_10"
-splits = ["test"]
+splits = ["{split}"]
 official = true
 title = {{ zh = "Served", en = "Served" }}
 
@@ -54,17 +54,20 @@ def hub() -> Iterator[HubServer]:
         yield server
 
 
-@pytest.fixture
-def cards(hub: HubServer, tmp_path: Path) -> Path:
+@pytest.fixture(params=["test", "dev"])
+def cards(hub: HubServer, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A folder of cards with one task, whose data set the hub serves in CMIRB's layout."""
-    revision = hub.add("dataset", "org/Served", _cmirb(tmp_path / "origin"))
+    split = str(request.param)
+    revision = hub.add("dataset", "org/Served", _cmirb(tmp_path / "origin", split))
     folder = tmp_path / "cards" / "ours"
     folder.mkdir(parents=True)
-    (folder / "Served.toml").write_text(CARD.format(revision=revision), encoding="utf-8")
+    (folder / "Served.toml").write_text(
+        CARD.format(revision=revision, split=split), encoding="utf-8"
+    )
     return folder.parent
 
 
-def _cmirb(folder: Path) -> Path:
+def _cmirb(folder: Path, split: str) -> Path:
     """The smoke retrieval set as CMIRB's repositories hold theirs."""
     smoke = data_folder("tasks") / "smoke" / "SmokeRetrieval"
     (folder / "qrels").mkdir(parents=True)
@@ -75,7 +78,7 @@ def _cmirb(folder: Path) -> Path:
     judged = (smoke / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]
     fields = (line.split("\t") for line in judged)
     _write(
-        folder / "qrels" / "test.jsonl",
+        folder / "qrels" / f"{split}.jsonl",
         ({"q_id": query, "p_id": doc, "score": int(grade)} for query, doc, grade in fields),
     )
     return folder

@@ -163,7 +163,15 @@ def test_a_benchmark_without_a_card_is_refused(tmp_path: Path) -> None:
         catalogue(own_tasks(tmp_path, benchmarks=benchmarks))
 
 
-@pytest.mark.parametrize("text", ["[ours\n", '[ours]\ntasks = ["Mine"]\n', "[ours]\nx = 1\n"])
+BAD_BENCHMARKS = [
+    "[ours\n",
+    '[ours]\ntasks = ["Mine"]\n',
+    "[ours]\nx = 1\n",
+    '[ours]\ntitle = { zh = "a", en = "a" }\ntasks = []\naverage = "median"\n',
+]
+
+
+@pytest.mark.parametrize("text", BAD_BENCHMARKS)
 def test_bad_benchmarks_are_refused_with_their_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"benchmarks\.toml: not (a )?valid "):
         catalogue(own_tasks(tmp_path, benchmarks=text))
