@@ -13,6 +13,14 @@ import numpy as np
 from cmedteb.errors import UsageError
 from cmedteb.types import Int64Array
 
+CPU_BUDGET = 4_096
+GPU_BUDGET = 65_536
+
+
+def default_budget(device: str) -> int:
+    """Characters of one forward pass on a device, padding counted."""
+    return CPU_BUDGET if device in {"cpu", "mps"} else GPU_BUDGET
+
 
 def batches(lengths: Int64Array, *, budget: int, cap: int | None = None) -> Iterator[Int64Array]:
     """Rows grouped so that rows x longest length stays within the budget.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from builders import as_lists, candidates, qrels, strings, text_column
 
-from cmedteb.encoding import encode_distinct
+from cmedteb.encoding import encode_distinct, planned
 from cmedteb.errors import ScoreError
 from cmedteb.metrics import score_run
 from cmedteb.search import Vectors, rerank_vectors, search_vectors
@@ -188,9 +188,8 @@ def test_a_constant_encoder_reranks_at_chance(first: bool) -> None:
         for rows in listed
     ]
     texts = text_column([f"text {row}" for row in range(len(ids))])
-    values = encode_distinct(
-        lambda batch: np.full((len(batch), 48), 0.1, np.float32), texts, budget=4096
-    )
+    encode = planned(lambda batch: np.full((len(batch), 48), 0.1, np.float32), budget=4096)
+    values = encode_distinct(encode, texts).vectors
     asked = each(random_vectors(queries, seed=12, width=48))
     run = rerank_vectors(
         asked,
