@@ -32,11 +32,27 @@ class TaskType(StrEnum):
     STS = "sts"
 
 
+class QueryForm(StrEnum):
+    """What the queries of a task are (AutoMIR's Q2P, T2P and P2P)."""
+
+    QUESTION = "question"
+    TITLE = "title"
+    TEXT = "text"
+
+
 class Similarity(StrEnum):
     """How two vectors of a model are compared; each model states its own."""
 
     DOT = "dot"
     COSINE = "cosine"
+
+
+class Storage(StrEnum):
+    """How document vectors are stored."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+    BINARY = "binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,13 @@ class TextColumn:
         """The distinct texts in order, one chunk in memory at a time."""
         for chunk in self.values.chunks:
             yield from chunk.to_pylist()
+
+    def only(self, rows: NDArray[np.integer]) -> TextColumn:
+        """The same column with the texts of these rows alone; other rows have none (-1)."""
+        used = np.unique(self.index[np.asarray(rows, dtype=np.int64)])
+        place = np.full(len(self.values), -1, dtype=np.int32)
+        place[used] = np.arange(len(used), dtype=np.int32)
+        return TextColumn(self.values.take(used), place[self.index])
 
     @property
     def distinct(self) -> int:

@@ -8,14 +8,56 @@ from cmedteb.search.exact import (
     tie_ranks,
     top_k,
 )
+from cmedteb.search.maxsim import (
+    Block,
+    TokenVectors,
+    maxsim,
+    maxsim_pairs,
+    rerank_tokens,
+    score_listed,
+    search_tokens,
+)
+from cmedteb.search.quantized import (
+    bytes_per_document,
+    quantized_pairs,
+    rerank_quantized,
+    search_quantized,
+)
+from cmedteb.search.sparse import (
+    SparseIndex,
+    SparseVectors,
+    each_row,
+    rerank_sparse,
+    row_dots,
+    search_sparse,
+    unit_rows,
+)
 
 __all__ = [
+    "Block",
+    "SparseIndex",
+    "SparseVectors",
+    "TokenVectors",
     "Vectors",
+    "bytes_per_document",
     "drop_identical",
+    "each_row",
+    "maxsim",
+    "maxsim_pairs",
+    "quantized_pairs",
     "rank_candidates",
+    "rerank_quantized",
+    "rerank_sparse",
+    "rerank_tokens",
     "rerank_vectors",
+    "row_dots",
+    "score_listed",
     "search_blocks",
+    "search_quantized",
+    "search_sparse",
+    "search_tokens",
     "search_vectors",
     "tie_ranks",
     "top_k",
+    "unit_rows",
 ]

@@ -42,7 +42,7 @@ def search_vectors(
     Raises:
         ScoreError: the two sides have different dimensions, or a vector is not finite.
     """
-    left, right = _comparable(queries, documents, similarity)
+    left, right = comparable(queries, documents, similarity)
     merged = _each_once(Vectors(right, documents.index))
     in_order = np.array_equal(merged.index, np.arange(len(merged.values)))
 
@@ -72,7 +72,7 @@ def rerank_vectors(
     Raises:
         ScoreError: the two sides have different dimensions, or a vector is not finite.
     """
-    left, right = _comparable(queries, documents, similarity)
+    left, right = comparable(queries, documents, similarity)
 
     def score_query(query: int, rows: Int32Array) -> Float32Array:
         products = right[documents.index[rows]] * left[queries.index[query]]
@@ -82,9 +82,14 @@ def rerank_vectors(
     return rank_candidates(score_query, candidates, tie_ranks(ids))
 
 
-def _comparable(
+def comparable(
     queries: Vectors, documents: Vectors, similarity: Similarity
 ) -> tuple[Float32Array, Float32Array]:
+    """The values of both sides, so that their inner products are the similarity.
+
+    Raises:
+        ScoreError: the two sides have different dimensions.
+    """
     left, right = np.ascontiguousarray(queries.values), np.ascontiguousarray(documents.values)
     if left.shape[1] != right.shape[1]:
         raise ScoreError(
