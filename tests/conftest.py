@@ -7,6 +7,7 @@ the loopback is open.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def plain_environment() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("CMEDTEB_")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a cache of its own, so that no vector of another one reaches it."""
+    place = tmp_path_factory.getbasetemp() / "caches" / uuid.uuid4().hex
+    monkeypatch.setenv("CMEDTEB_CACHE", str(place))
 
 
 @pytest.fixture(scope="session")

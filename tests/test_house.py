@@ -38,7 +38,7 @@ LEVELS = (
     {"leaderboard", "annotations"},
     {"runner"},
     {"tasks", "models"},
-    {"search", "encoding"},
+    {"search", "encoding", "endpoints"},
     {"data", "results"},
     {"metrics"},
     {"types", "resources", "cards"},

@@ -1,28 +1,45 @@
 """Models: one protocol a kind of system, one file a family, one registry from name to system."""
 
 from cmedteb.models.card import ModelCard, all_cards
+from cmedteb.models.options import ModelOptions
 from cmedteb.models.protocols import (
+    Batching,
+    CollectionScorer,
+    Composite,
     Described,
     Encoder,
+    Indexing,
     ModelFacts,
+    Narrowing,
+    PairsByPart,
     PairScorer,
+    Reranker,
     Retriever,
     Role,
+    Streaming,
     System,
     TaskAware,
     TaskContext,
 )
-from cmedteb.models.registry import ModelOptions, find_card, load_model
+from cmedteb.models.registry import find_card, load_model
 
 __all__ = [
+    "Batching",
+    "CollectionScorer",
+    "Composite",
     "Described",
     "Encoder",
+    "Indexing",
     "ModelCard",
     "ModelFacts",
     "ModelOptions",
+    "Narrowing",
     "PairScorer",
+    "PairsByPart",
+    "Reranker",
     "Retriever",
     "Role",
+    "Streaming",
     "System",
     "TaskAware",
     "TaskContext",

@@ -9,18 +9,23 @@ candidates with the statistics of their corpus. Pairs (STS) are scored in both d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from cmedteb.errors import DataError
+from cmedteb.models.card import ModelCard
+from cmedteb.models.indexed import Indexed
+from cmedteb.models.options import ModelOptions
 from cmedteb.models.protocols import ModelFacts
+from cmedteb.models.registry import Loader
 from cmedteb.models.tokenize import TOKENIZERS
-from cmedteb.search import rank_candidates, search_blocks, tie_ranks
+from cmedteb.models.weights import Weights
+from cmedteb.search import SparseIndex, SparseVectors, each_row, rerank_sparse, row_dots
 from cmedteb.types import (
     Candidates,
     Corpus,
-    Float32Array,
     Float64Array,
     Int32Array,
     Int64Array,
@@ -122,6 +127,7 @@ class Bm25:
             name="cmedteb/bm25",
             revision=VERSION,
             family="bm25",
+            parameters={"query": 0, "document": 0},
             settings={"tokenizer": name, "k1": self.k1, "b": self.b},
             libraries=("rjieba",),
             reproducible=isinstance(self.tokenizer, str),
@@ -133,36 +139,25 @@ class Bm25:
 
     def search(self, corpus: Corpus, queries: Queries, depth: int) -> Run:
         """The best `depth` documents of the corpus for each query."""
+        return self.indexed(corpus).search(corpus, queries, depth)
+
+    def indexed(self, corpus: Corpus) -> Indexed[SparseVectors]:
+        """The same with the index of this corpus built."""
         index = self._index(corpus.texts)
-        terms = index.terms(map(self._tokenize, queries.texts))
-        transposed = index.weights.T.tocsr()
-        repeated = corpus.texts.distinct < len(corpus)
-
-        def score_block(rows: slice) -> Float32Array:
-            scores: Float32Array = (terms[rows] @ transposed).toarray()
-            return scores[:, corpus.texts.index] if repeated else scores
-
-        return search_blocks(
-            score_block,
-            queries=len(queries),
-            documents=len(corpus),
-            ties=tie_ranks(corpus.ids),
-            depth=depth,
+        documents = SparseVectors(index.weights, corpus.texts.index)
+        return Indexed(
+            lambda queries: each_row(index.terms(map(self._tokenize, queries.texts))),
+            SparseIndex(documents, corpus.ids).search,
         )
 
     def rerank(self, corpus: Corpus, queries: Queries, candidates: Candidates) -> Run:
         """Exactly the given candidates, with the statistics of the whole corpus."""
         index = self._index(corpus.texts)
-        terms = index.terms(map(self._tokenize, queries.texts))
+        terms = each_row(index.terms(map(self._tokenize, queries.texts)))
+        documents = SparseVectors(index.weights, corpus.texts.index)
+        return rerank_sparse(terms, documents, candidates, ids=corpus.ids)
 
-        def score_query(query: int, rows: Int32Array) -> Float32Array:
-            weights = index.weights[corpus.texts.index[rows]]
-            scores: Float32Array = (weights @ terms[[query]].T).toarray().ravel()
-            return scores
-
-        return rank_candidates(score_query, candidates, tie_ranks(corpus.ids))
-
-    def score_pairs(self, left: Sequence[str], right: Sequence[str]) -> Float64Array:
+    def score_collection(self, left: Sequence[str], right: Sequence[str]) -> Float64Array:
         """Symmetric similarity of pairs: both directions over what each text scores with itself.
 
         With s(a, b) the BM25 score of query a for text b and all texts of the call as the
@@ -173,8 +168,8 @@ class Bm25:
         index = Bm25Index.build(tokens, copies=copies, k1=self.k1, b=self.b)
         terms, weights = index.terms(tokens), index.weights
         a, b = slice(0, len(left)), slice(len(left), None)
-        across = _row_dots(terms[a], weights[b]) + _row_dots(terms[b], weights[a])
-        itself = _row_dots(terms[a], weights[a]) + _row_dots(terms[b], weights[b])
+        across = row_dots(terms[a], weights[b]) + row_dots(terms[b], weights[a])
+        itself = row_dots(terms[a], weights[a]) + row_dots(terms[b], weights[b])
         return np.divide(across, itself, out=np.zeros_like(across), where=itself > 0)
 
     def _index(self, texts: TextColumn) -> Bm25Index:
@@ -184,5 +179,20 @@ class Bm25:
         return Bm25Index.build(tokens, copies=copies, k1=self.k1, b=self.b)
 
 
-def _row_dots(left: csr_array, right: csr_array) -> Float64Array:
-    return np.asarray(left.multiply(right).sum(axis=1), dtype=np.float64).ravel()
+def load(card: ModelCard, options: ModelOptions, weights: Weights | None = None) -> Bm25:
+    """BM25 with the constants of a card.
+
+    Raises:
+        DataError: there is no such tokenizer.
+    """
+    del options, weights
+    tokenizer = card.settings.get("tokenizer", Bm25.tokenizer)
+    if tokenizer not in TOKENIZERS:
+        raise DataError(
+            f"the card of {card.name}: unknown tokenizer {tokenizer!r}; there is "
+            f"{', '.join(TOKENIZERS)}"
+        )
+    return Bm25(**card.settings)
+
+
+LOADER = Loader(load, settings=frozenset(field.name for field in fields(Bm25)))

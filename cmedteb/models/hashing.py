@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmedteb.models.card import ModelCard
+from cmedteb.models.options import ModelOptions
 from cmedteb.models.protocols import ModelFacts
+from cmedteb.models.registry import Loader
+from cmedteb.models.weights import Weights
 from cmedteb.types import Float32Array, Similarity
 
 VERSION = "1"
@@ -38,6 +42,7 @@ class Hashing:
             dtype="float32",
             dimension=self.dimension,
             parameters={"query": 0, "document": 0},
+            keep=False,
         )
 
     def encode_queries(self, texts: Sequence[str]) -> Float32Array:
@@ -66,3 +71,12 @@ def _hashes(text: str) -> NDArray[np.uint64]:
     mixed = np.concatenate([characters, pairs]) * _MULTIPLIER
     folded: NDArray[np.uint64] = (mixed ^ (mixed >> np.uint64(29))) * _MULTIPLIER
     return folded
+
+
+def load(card: ModelCard, options: ModelOptions, weights: Weights | None = None) -> Hashing:
+    """The encoder with the dimension of a card."""
+    del options, weights
+    return Hashing(**card.settings)
+
+
+LOADER = Loader(load, settings=frozenset(field.name for field in fields(Hashing)))

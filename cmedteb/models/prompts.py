@@ -1,5 +1,7 @@
 """Which prompt a model gets: flag, else card, else its own configuration, else none.
 
+A prompt is put before the text; `{instruction}` in it stands for the instruction of the task.
+
 Never a silent default: what is chosen here is what the facts and the result state.
 """
 
@@ -10,13 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmedteb.models.card import Prompts
-from cmedteb.models.protocols import Role
+from cmedteb.errors import UsageError
+from cmedteb.models.card import Instructions, Prompts
+from cmedteb.models.protocols import Role, TaskContext
 from cmedteb.types import TaskType
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+INSTRUCTION = "{instruction}"
 DOCUMENT_NAMES = ("document", "passage", "corpus")
 
 
@@ -33,31 +37,62 @@ def stated_prompts(model: SentenceTransformer, folder: Path) -> dict[str, str]:
 
 
 def choose_prompts(
-    task: TaskType,
+    context: TaskContext,
     *,
     flags: Prompts,
     card: Prompts,
+    instructions: Instructions,
     own: Mapping[str, str],
     default: str | None,
 ) -> dict[Role, str]:
-    """The prompt of each side for one kind of task.
+    """The prompt of each side for one task.
 
     Args:
-        task: sentence pairs are symmetric: both sides take the `STS` prompt, and no flag.
+        context: sentence pairs are symmetric: both sides take the `STS` prompt, and no flag.
         flags: what the user said; an empty text says that there is none.
         card: what the model's card says.
+        instructions: what the card's prompts are filled with, see `instruction_for`.
         own: what the model's configuration states, by name.
         default: the configuration's default prompt, if it names one.
+
+    Raises:
+        UsageError: a prompt needs an instruction and nobody gives one.
     """
-    if task is TaskType.STS:
-        sts = _first(card.sts, own.get("STS"), default)
+    if context.type is TaskType.STS:
+        sts = _filled(_first(card.sts, own.get("STS"), default), instructions, context)
         return {Role.QUERY: sts, Role.DOCUMENT: sts}
     named = [own[name] for name in DOCUMENT_NAMES if name in own]
     document = next(filter(None, named), named[0] if named else None)
     return {
-        Role.QUERY: _first(flags.query, card.query, own.get("query"), default),
-        Role.DOCUMENT: _first(flags.document, card.document, document, default),
+        Role.QUERY: _filled(
+            _first(flags.query, card.query, own.get("query"), default), instructions, context
+        ),
+        Role.DOCUMENT: _filled(
+            _first(flags.document, card.document, document, default), instructions, context
+        ),
     }
+
+
+def instruction_for(instructions: Instructions, context: TaskContext) -> str | None:
+    """The instruction of a task: the authors' for this kind, else the task's own, else a default.
+
+    Authors who fix an instruction for a kind of task (CARE) used it on every such task; the
+    others (Qwen3-Embedding) say that each task should state its own.
+    """
+    fixed: str | None = getattr(instructions, context.type)
+    return next(filter(None, (fixed, context.instruction, instructions.default)), None)
+
+
+def _filled(prompt: str, instructions: Instructions, context: TaskContext) -> str:
+    if INSTRUCTION not in prompt:
+        return prompt
+    instruction = instruction_for(instructions, context)
+    if instruction is None:
+        raise UsageError(
+            f"the model's prompt {prompt!r} needs an instruction, and neither the model's card nor "
+            f"{context.name or 'the task'} gives one. Say it with --query-prompt."
+        )
+    return prompt.replace(INSTRUCTION, instruction)
 
 
 def _first(*prompts: str | None) -> str:

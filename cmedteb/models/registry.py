@@ -1,41 +1,68 @@
-"""From what `-m` says to a system that is ready to run."""
+"""From what `-m` says to a system that is ready to run.
+
+Each family is one module with a `Loader`; it is imported when a system of it is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
-from cmedteb.data import Hub
 from cmedteb.errors import DataError, UsageError
-from cmedteb.models import bm25, hashing
-from cmedteb.models.card import Family, ModelCard, Prompts, all_cards, read_card
+from cmedteb.models.card import Family, ModelCard, all_cards, read_card
+from cmedteb.models.options import COMMON, OF_PARTS, WRAPPING, ModelOptions
 from cmedteb.models.protocols import System
-from cmedteb.models.tokenize import TOKENIZERS
-from cmedteb.models.weights import HUB_ID, Weights, from_folder, from_hub
+from cmedteb.models.weights import Weights, family_of, find_weights
+
+MODULES = {
+    Family.BM25: "bm25",
+    Family.HASHING: "hashing",
+    Family.SENTENCE_TRANSFORMER: "sentence_transformer",
+    Family.SPARSE_ENCODER: "sparse_encoder",
+    Family.INSTRUCT: "instruct",
+    Family.PAIR: "pair",
+    Family.API: "api",
+    Family.CROSS_ENCODER: "cross_encoder",
+    Family.MULTI_VECTOR: "multi_vector",
+    Family.HYDE: "hyde",
+    Family.FUSION: "fusion",
+    Family.MTEB: "mteb_model",
+    Family.FACTORY: "custom",
+}
+# `api:NAME`, `mteb:NAME`, `fusion:A+B`: the family, and the setting that holds the rest.
+PREFIXES = {
+    "api": (Family.API, "model"),
+    "mteb": (Family.MTEB, "model"),
+    "fusion": (Family.FUSION, "systems"),
+}
+FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """What a caller may set about any model; None or "auto" leaves it to card, model or machine."""
+class Loader(NamedTuple):
+    """How a family makes a system of a card.
 
-    device: str = "auto"
-    dtype: str = "auto"
-    max_length: int | None = None
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    hub: Hub = Hub.HF
-    offline: bool = False
-    trust_remote_code: bool = False
+    Attributes:
+        load: (card, options, weights) to a system; weights are given where `-m` named a folder or
+            a hub id, else the card says where they are.
+        options: names of those `ModelOptions` it reads, besides those that all do.
+        settings: names that `[settings]` of its cards may hold.
+    """
+
+    load: Callable[[ModelCard, ModelOptions, Weights | None], System]
+    options: frozenset[str] = frozenset()
+    settings: frozenset[str] = frozenset()
 
 
 def load_model(spec: str, options: ModelOptions | None = None) -> System:
     """Load a system.
 
     Args:
-        spec: a card's name (`bm25`), a path to a card, a local folder, or a hub id with an
-            optional `@revision`.
+        spec: a card's name (`bm25`), a path to a card, a local folder, a hub id with an optional
+            `@revision`, `api:NAME`, `mteb:NAME`, `fusion:A+B` or `module:factory`.
         options: what the caller sets.
 
     Raises:
@@ -44,16 +71,61 @@ def load_model(spec: str, options: ModelOptions | None = None) -> System:
         NotAvailableError: its files or libraries cannot be had.
     """
     options = options or ModelOptions()
-    card = find_card(spec)
-    if card is not None:
-        return _FAMILIES[card.family](card, options)
-    weights = _find_weights(spec, options)
-    plain = ModelCard(name="unnamed", family=Family.SENTENCE_TRANSFORMER, title=weights.name)
-    return _sentence_transformer(plain, options, weights)
+    card, weights = _find(spec, options)
+    return load_card(card, options, weights)
+
+
+def load_part(spec: str, options: ModelOptions) -> System:
+    """Load a system that a composite is made of: what concerns the composite is not passed on."""
+    card, weights = _find(spec, options.only(COMMON))
+    return load_card(card, options.only(COMMON | (_loader(card).options & OF_PARTS)), weights)
+
+
+def load_parts(specs: Sequence[str], options: ModelOptions) -> tuple[System, ...]:
+    """Load the systems of a composite whose parts are all alike.
+
+    Raises:
+        UsageError: an option that none of them takes.
+    """
+    taken = [_loader(_find(spec, options.only(COMMON))[0]).options for spec in specs]
+    for name in sorted((options.given & OF_PARTS).difference(*taken)):
+        raise UsageError(
+            f"none of {', '.join(specs)} takes --{name.replace('_', '-')}: leave it out"
+        )
+    return tuple(load_part(spec, options) for spec in specs)
+
+
+def load_card(card: ModelCard, options: ModelOptions, weights: Weights | None = None) -> System:
+    """Load the system that a card describes, and wrap it as the options ask."""
+    from cmedteb.models.wrapping import wrap
+
+    loader = _loader(card)
+    _refuse_options(card, loader, options)
+    if unknown := sorted(set(card.settings) - loader.settings):
+        there = f"it takes {', '.join(sorted(loader.settings))}" if loader.settings else "none"
+        raise DataError(
+            f"the card of {card.name}: {card.family} has no setting {', '.join(unknown)}; {there}"
+        )
+    return wrap(loader.load(card, options, weights), options)
+
+
+def _loader(card: ModelCard) -> Loader:
+    found: Loader = import_module(f"cmedteb.models.{MODULES[card.family]}").LOADER
+    return found
+
+
+def _refuse_options(card: ModelCard, loader: Loader, options: ModelOptions) -> None:
+    """A family refuses what it would have to ignore."""
+    unread = options.given - COMMON - WRAPPING - loader.options
+    for name in sorted(unread):
+        raise UsageError(f"{card.name} takes no --{name.replace('_', '-')}: leave it out")
 
 
 def find_card(spec: str) -> ModelCard | None:
-    """The card that a specification names, by name or by path; None if it names none."""
+    """The card that a specification names: by name, by path, or by its repository.
+
+    A repository's card at another revision (`org/name@revision`) is that card at that revision.
+    """
     if spec.endswith(".toml"):
         path = Path(spec)
         if not path.is_file():
@@ -61,83 +133,47 @@ def find_card(spec: str) -> ModelCard | None:
                 f"there is no model card {path}. `cmedteb models` lists those shipped."
             )
         return read_card(path)
-    return all_cards().get(spec)
-
-
-def _find_weights(spec: str, options: ModelOptions) -> Weights:
-    folder = Path(spec).expanduser()
-    if folder.is_dir():
-        return from_folder(folder)
+    cards = all_cards()
+    if spec in cards:
+        return cards[spec]
     repository, _, revision = spec.partition("@")
-    if HUB_ID.match(repository):
-        return from_hub(repository, revision or None, hub=options.hub, offline=options.offline)
+    for card in cards.values():
+        if card.hf == repository and card.family not in {Family.HYDE, Family.FUSION}:
+            pinned = {"revision": revision} if revision else {}
+            return card.model_copy(update=pinned)
+    return None
+
+
+def _find(spec: str, options: ModelOptions) -> tuple[ModelCard, Weights | None]:
+    card = None if Path(spec).expanduser().is_dir() else find_card(spec)
+    if options.query_model or options.document_model:
+        if card is not None and card.family is Family.PAIR:
+            return card, None
+        return ModelCard.model_construct(name="pair", family=Family.PAIR, title=spec), None
+    if card is not None:
+        return card, None
+    prefix, _, name = spec.partition(":")
+    if name and prefix in PREFIXES:
+        family, setting = PREFIXES[prefix]
+        return _described(family, spec, {setting: name}), None
+    if FACTORY.match(spec):
+        return _described(Family.FACTORY, spec, {"factory": spec}), None
+    weights = find_weights(spec, options)
+    if weights is None:
+        raise UsageError(_unknown(spec))
+    return _described(family_of(weights.folder), weights.name), weights
+
+
+def _described(family: Family, title: str, settings: Mapping[str, str] | None = None) -> ModelCard:
+    """The card of a system that nobody wrote one for: it says no more than the caller did."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", title)
+    return ModelCard(name=name, family=family, title=title, settings=dict(settings or {}))
+
+
+def _unknown(spec: str) -> str:
     close = get_close_matches(spec, all_cards(), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UsageError(
+    return (
         f"unknown model {spec!r}: it is no card's name, no folder, no path to a card and no hub id "
         f"(org/name).{hint} `cmedteb models` lists the cards."
     )
-
-
-def _bm25(card: ModelCard, options: ModelOptions) -> System:
-    _refuse(card, options)
-    _check_settings(card, [field.name for field in fields(bm25.Bm25)])
-    tokenizer = card.settings.get("tokenizer", bm25.Bm25.tokenizer)
-    if tokenizer not in TOKENIZERS:
-        raise DataError(
-            f"the card of {card.name}: unknown tokenizer {tokenizer!r}; there is "
-            f"{', '.join(TOKENIZERS)}"
-        )
-    return bm25.Bm25(**card.settings)
-
-
-def _hashing(card: ModelCard, options: ModelOptions) -> System:
-    _refuse(card, options)
-    _check_settings(card, [field.name for field in fields(hashing.Hashing)])
-    return hashing.Hashing(**card.settings)
-
-
-def _refuse(card: ModelCard, options: ModelOptions) -> None:
-    """A system without weights or prompts refuses what it would have to ignore."""
-    for flag in ("max_length", "query_prompt", "document_prompt"):
-        if getattr(options, flag) is not None:
-            raise UsageError(f"{card.name} takes no --{flag.replace('_', '-')}: leave it out")
-
-
-def _check_settings(card: ModelCard, known: Sequence[str]) -> None:
-    """A setting that nothing reads would move no score, and its author would not notice."""
-    if unknown := sorted(set(card.settings) - set(known)):
-        there = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise DataError(
-            f"the card of {card.name}: {card.family} has no setting {', '.join(unknown)}; {there}"
-        )
-
-
-def _sentence_transformer(
-    card: ModelCard, options: ModelOptions, weights: Weights | None = None
-) -> System:
-    from cmedteb.models import sentence_transformer
-
-    _check_settings(card, ())
-    if weights is None:
-        if card.hf is None:
-            raise UsageError(f"the card of {card.name} names no repository (hf = ...)")
-        pinned = f"{card.hf}@{card.revision}" if card.revision else card.hf
-        weights = _find_weights(pinned, options)
-    settings = sentence_transformer.Settings(
-        device=options.device,
-        dtype=options.dtype,
-        max_length=options.max_length or card.max_length,
-        similarity=card.similarity,
-        flags=Prompts(query=options.query_prompt, document=options.document_prompt),
-        card=card.prompts,
-        trust_remote_code=options.trust_remote_code,
-    )
-    return sentence_transformer.load(weights, settings)
-
-
-_FAMILIES: dict[Family, Callable[[ModelCard, ModelOptions], System]] = {
-    Family.BM25: _bm25,
-    Family.HASHING: _hashing,
-    Family.SENTENCE_TRANSFORMER: _sentence_transformer,
-}

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cmedteb.cards import read_toml
 from cmedteb.data import Source
-from cmedteb.types import TaskType
+from cmedteb.types import QueryForm, TaskType
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -77,6 +77,8 @@ class TaskCard(_Table):
         ignore_identical_ids: drop a document whose id equals the query's, where the reference
             evaluation does so.
         official: a published set; its known oddities are counted instead of refused.
+        query_form: what its queries are, which decides how a hypothetical document is asked for;
+            None where nobody says.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -86,6 +88,7 @@ class TaskCard(_Table):
     splits: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
     ignore_identical_ids: bool = False
     official: bool = False
+    query_form: QueryForm | None = None
     citation: str = ""
     note: str = ""
     title: Title
@@ -99,6 +102,12 @@ class TaskCard(_Table):
     def _identical_ids_only_in_retrieval(self) -> Self:
         if self.ignore_identical_ids and self.type is not TaskType.RETRIEVAL:
             raise ValueError("ignore_identical_ids belongs to retrieval tasks only")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_have_no_queries(self) -> Self:
+        if self.query_form is not None and self.type is TaskType.STS:
+            raise ValueError("query_form belongs to tasks with queries; sts has pairs")
         return self
 
     @property

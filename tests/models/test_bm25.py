@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from builders import as_lists, candidates, corpus, queries
 
-from cmedteb.models import Retriever
+from cmedteb.models import CollectionScorer, PairScorer, Reranker, Retriever
 from cmedteb.models.bm25 import Bm25
-from cmedteb.models.protocols import PairScorer
 
 
 def lucene(query: list[str], documents: list[list[str]], k1: float, b: float) -> list[float]:
@@ -142,9 +141,9 @@ def test_pairs_are_scored_in_both_directions() -> None:
     left = [*random_texts(12, seed=31), "a b", "", "a"]
     right = [*random_texts(12, seed=32), "a b", "", ""]
     system = Bm25(str.split)
-    scores = system.score_pairs(left, right)
+    scores = system.score_collection(left, right)
     assert scores.tolist() == pytest.approx(pair_scores(left, right), rel=1e-5, abs=1e-7)
-    np.testing.assert_allclose(system.score_pairs(right, left), scores, rtol=1e-6)
+    np.testing.assert_allclose(system.score_collection(right, left), scores, rtol=1e-6)
     assert scores[12] == pytest.approx(1.0)
     assert scores[13:].tolist() == [0.0, 0.0]
 
@@ -165,9 +164,11 @@ def test_facts_say_what_moves_a_score() -> None:
     assert not Bm25(str.split).facts.reproducible
 
 
-def test_it_is_a_retriever_and_a_pair_scorer() -> None:
+def test_it_ranks_by_itself_and_scores_pairs_by_their_collection() -> None:
     assert isinstance(Bm25(), Retriever)
-    assert isinstance(Bm25(), PairScorer)
+    assert isinstance(Bm25(), Reranker)
+    assert isinstance(Bm25(), CollectionScorer)
+    assert not isinstance(Bm25(), PairScorer)
 
 
 def test_counting_by_hand() -> None:

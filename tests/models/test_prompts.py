@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from builders import ModelCopies
 
+from cmedteb.errors import UsageError
 from cmedteb.models import ModelOptions, TaskContext, load_model
-from cmedteb.models.card import Prompts
-from cmedteb.models.sentence_transformer import SentenceTransformer, Settings
-from cmedteb.models.sentence_transformer import load as load_folder
+from cmedteb.models.card import Instructions, Prompts
+from cmedteb.models.sbert.load import Settings
+from cmedteb.models.sentence_transformer import SentenceTransformer, open_model
 from cmedteb.models.weights import from_folder
 from cmedteb.types import TaskType
 
@@ -34,7 +35,7 @@ def prompts(
         flags=Prompts(query=options.get("query_prompt"), document=options.get("document_prompt")),
         card=card or Prompts(),
     )
-    system = load_folder(from_folder(folder), settings).for_task(TaskContext("x", task))
+    system = open_model(from_folder(folder), settings).for_task(TaskContext("x", task))
     stated = system.facts.prompts
     return stated["query"], stated["document"]
 
@@ -129,3 +130,54 @@ def test_the_cards_prompt_for_sts(copies: ModelCopies) -> None:
     folder = copies(prompts={"STS": "S: "})
     assert prompts(folder, TaskType.STS, card=Prompts(sts="card: ")) == ("card: ", "card: ")
     assert prompts(folder, TaskType.STS, card=Prompts(sts="")) == ("", "")
+
+
+def instructed(
+    folder: Path,
+    context: TaskContext,
+    *,
+    card: Prompts | None = None,
+    flag: str | None = None,
+    **instructions: str,
+) -> str:
+    """The prompt of queries of a model whose card tells it what to do."""
+    settings = Settings(
+        device="cpu",
+        flags=Prompts(query=flag),
+        card=card or Prompts(query="Do: {instruction}\n"),
+        instructions=Instructions(**instructions),
+    )
+    return open_model(from_folder(folder), settings).for_task(context).facts.prompts["query"]
+
+
+RETRIEVAL = TaskContext("x", TaskType.RETRIEVAL, instruction="the task's")
+RERANKING = TaskContext("x", TaskType.RERANKING, instruction="the task's")
+UNTOLD = TaskContext("x", TaskType.RETRIEVAL)
+
+
+def test_an_instruction_of_the_authors_is_over_the_tasks(cls_folder: Path) -> None:
+    said = {"retrieval": "theirs", "default": "any"}
+    assert instructed(cls_folder, RETRIEVAL, **said) == "Do: theirs\n"
+    assert instructed(cls_folder, RERANKING, **said) == "Do: the task's\n"
+    assert instructed(cls_folder, UNTOLD, default="any") == "Do: any\n"
+
+
+def test_a_flag_and_the_models_own_prompt_are_filled_too(copies: ModelCopies) -> None:
+    own = copies(prompts={"query": "own {instruction}: "})
+    assert instructed(own, RETRIEVAL, card=Prompts()) == "own the task's: "
+    assert instructed(own, RETRIEVAL, flag="{instruction}? ") == "the task's? "
+
+
+def test_a_prompt_without_its_instruction_is_refused(cls_folder: Path) -> None:
+    with pytest.raises(UsageError, match="neither the model's card nor x gives one"):
+        instructed(cls_folder, UNTOLD)
+
+
+def test_a_model_bound_to_no_task_refuses_to_guess_its_instruction(cls_folder: Path) -> None:
+    """It loads and says what its prompt is made of; to encode, it must know the task."""
+    settings = Settings(device="cpu", card=Prompts(query="Do: {instruction}\n"))
+    system = open_model(from_folder(cls_folder), settings)
+    assert system.facts.prompts["query"] == "Do: {instruction}\n"
+    with pytest.raises(UsageError, match="bind the model to one with for_task"):
+        system.encode_queries(["a"])
+    assert system.encode_documents(["a"]).shape == (1, 32)

@@ -11,7 +11,7 @@ from cmedteb.errors import DataError
 from cmedteb.metrics import CUTOFFS
 from cmedteb.resources import data_folder
 from cmedteb.tasks.card import TaskCard, read_card
-from cmedteb.types import TaskType
+from cmedteb.types import QueryForm, TaskType
 
 ROOT = data_folder("tasks")
 SHIPPED = sorted(ROOT.glob("*/*.toml"))
@@ -101,6 +101,23 @@ def test_published_sets_are_official_and_our_own_are_not(path: Path) -> None:
 
 
 @shipped
+def test_what_queries_are_is_said_where_it_was_published(path: Path) -> None:
+    """AutoMIR's mapping for CMIRB; nobody says it for CMedTEB, and pairs have no queries."""
+    form = read_card(path).query_form
+    others = {
+        "IIYIPostRetrieval": QueryForm.TITLE,
+        "CSLCiteRetrieval": QueryForm.TITLE,
+        "CSLRelatedRetrieval": QueryForm.TEXT,
+        "SmokeSts": None,
+    }
+    published = path.parent.name in {"cmirb", "smoke"}
+    assert form is (others.get(path.stem, QueryForm.QUESTION) if published else None)
+    if form is not None:
+        before = path.read_text(encoding="utf-8").partition("\nquery_form")[0]
+        assert before.rpartition("\n")[2].startswith("# ")
+
+
+@shipped
 def test_packaged_data_is_there(path: Path) -> None:
     source = read_card(path).source
     if source.kind == "packaged":
@@ -114,6 +131,7 @@ def test_the_least_card(tmp_path: Path) -> None:
     assert card.sizes.queries is None
     assert card.licence.redistribute is None
     assert not card.official
+    assert card.query_form is None
 
 
 @pytest.mark.parametrize(
@@ -135,6 +153,8 @@ def test_the_least_card(tmp_path: Path) -> None:
             '"sts"\nignore_identical_ids = true',
             ".*ignore_identical_ids belongs to retrieval",
         ),
+        ("version = 1", 'version = 1\nquery_form = "poem"', "query_form: "),
+        ('"retrieval"', '"sts"\nquery_form = "text"', ".*query_form belongs to tasks with queries"),
     ],
 )
 def test_a_wrong_card_is_refused_with_file_and_key(

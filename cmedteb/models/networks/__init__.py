@@ -1,0 +1,1 @@
+"""Networks that transformers loads, run as a card says: texts in, vectors out."""
