@@ -100,7 +100,7 @@ def _refuse_one_folder_for_many(data_dir: Path | None, tasks: Sequence[Task]) ->
 
 def evaluate(
     model: str | System,
-    tasks: str | Sequence[str | Path | Task] = ("smoke",),
+    tasks: str | Path | Sequence[str | Path | Task] = ("smoke",),
     *,
     output: str | Path | None = None,
     observer: Observer | None = None,
@@ -129,7 +129,7 @@ def evaluate(
         CmedtebError: the first task that failed; with `output`, those before it are saved.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        wanted = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+        wanted = (tasks,) if isinstance(tasks, str | Path) else tuple(tasks)
         plan = prepare(wanted, output=Path(output or scratch), **options)
         system = _load(model, plan, model_options) if isinstance(model, str) else model
         outcomes = run_tasks(system, plan.tasks, plan.options, observer)

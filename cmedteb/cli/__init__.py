@@ -16,6 +16,7 @@ from cmedteb.errors import CmedtebError
 
 VERBS = {
     "run": "Evaluate a model on tasks.",
+    "latency": "Measure what a query costs online.",
     "tasks": "List the tasks and benchmarks, or show one.",
     "models": "List the model cards, or show one.",
     "fetch": "Download data sets ahead of time.",

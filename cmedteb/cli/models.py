@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,7 +38,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         table.add_row(card.name, str(card.family), card.title)
     show(
         table,
-        "Any sentence-transformers model runs without a card: give -m a hub id\n"
+        "Models saved by sentence-transformers run without a card: give -m a hub id\n"
         "(org/name[@revision]) or a folder.",
     )
 
@@ -56,13 +57,34 @@ def show_one(name: str, as_json: bool) -> None:
         print_json(_document(card))
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    for key, value in _document(card).items():
-        if value not in (None, "", {}):
-            table.add_row(key.replace("_", " "), str(value))
+    for key, value in _rows(_document(card)):
+        table.add_row(key, Text(value))
     show(table)
 
 
+def _rows(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """What a card states, one row a fact; facts of a table after its name and a point."""
+    for key, value in document.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _rows(value, f"{name}.")
+        elif isinstance(value, list):
+            yield name, ", ".join(map(str, value)) or "none"
+        elif isinstance(value, bool):
+            yield name, "yes" if value else "no"
+        elif isinstance(value, int):
+            yield name, f"{value:,}"
+        elif value == "":
+            yield name, "(none)"
+        elif value is not None:
+            yield name, str(value).replace("\n", "\\n")
+
+
 def _document(card: ModelCard) -> dict[str, Any]:
-    return card.model_dump(mode="json")
+    """A card as plain values, what names it first."""
+    document = card.model_dump(mode="json")
+    first = {key: document.pop(key) for key in ("name", "title")}
+    return {**first, **document}

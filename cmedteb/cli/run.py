@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cmedteb.cli import latency
 from cmedteb.cli.console import TerminalObserver, duration, note, points, print_json, show, span
+from cmedteb.cli.model_options import model_flags, model_options
 from cmedteb.cli.options import (
     DEFAULT_RESULTS,
     EXISTING_FOLDER,
@@ -18,13 +20,18 @@ from cmedteb.cli.options import (
     tasks_dir_option,
     tasks_option,
 )
+from cmedteb.cli.sections import SectionedCommand
 from cmedteb.errors import NotAvailableError
+from cmedteb.types import TaskType
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cmedteb.api import Plan
+    from cmedteb.models import System
     from cmedteb.results import TaskResult
     from cmedteb.runner import Outcome
+    from cmedteb.runner.latency import Filed
 
 PLAN_FLAGS = (
     "data_dir",
@@ -33,18 +40,11 @@ PLAN_FLAGS = (
     "limit",
     "depth",
     "batch_tokens",
+    "vectors",
     "overwrite",
     "keep_going",
     "judgements",
     "overlays",
-)
-MODEL_FLAGS = (
-    "device",
-    "dtype",
-    "max_length",
-    "query_prompt",
-    "document_prompt",
-    "trust_remote_code",
 )
 BESIDE = {"map_at_10": "map_at_1000", "pearson": "spearman"}
 
@@ -72,14 +72,30 @@ class AutoInt(click.ParamType[int | None]):
         return number
 
 
-@click.command("run")
-@click.option(
-    "-m",
-    "--model",
-    default="bm25",
-    show_default=True,
-    help="A card's name, a hub id (org/name[@revision]), a model folder, or a path to a card.",
-)
+class VectorFolder(click.ParamType[Path | None]):
+    """A folder, `auto` for the user's cache, or `none`."""
+
+    name = "auto|none|DIR"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path | None:
+        """`none` is None."""
+        del param, ctx
+        if value is None or value == "none":
+            return None
+        if value == "auto":
+            from cmedteb.encoding import default_root
+
+            return default_root()
+        return Path(value)
+
+
+@click.command("run", cls=SectionedCommand)
+@model_options
 @tasks_option("A task, a benchmark or a folder with data; repeatable.  [default: smoke]")
 @access_options
 @click.option(
@@ -107,14 +123,6 @@ class AutoInt(click.ParamType[int | None]):
     show_default=True,
     help="How many documents a query returns.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, npu:0, ...")
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Of the weights; auto is bfloat16 on GPUs that have it, else float32.",
-)
 @click.option(
     "--batch-tokens",
     type=AutoInt(),
@@ -122,9 +130,14 @@ class AutoInt(click.ParamType[int | None]):
     show_default=True,
     help="Tokens of one forward pass, padding counted.",
 )
-@click.option("--max-length", type=click.IntRange(min=1), help="Cut texts at N tokens.")
-@click.option("--query-prompt", help="Put before queries; '' for none.  [default: the model's]")
-@click.option("--document-prompt", help="Put before documents.  [default: the model's]")
+@click.option(
+    "--vectors",
+    type=VectorFolder(),
+    default="auto",
+    show_default=True,
+    metavar="auto|none|DIR",
+    help="Where vectors are kept, so that nothing is encoded twice.",
+)
 @click.option(
     "--overwrite",
     type=click.Choice(["never", "missing", "always"]),
@@ -132,8 +145,8 @@ class AutoInt(click.ParamType[int | None]):
     show_default=True,
     help="What becomes of earlier results; an identical one is reused unless always.",
 )
+@click.option("--latency", is_flag=True, help="Then measure what a query costs online.")
 @click.option("--keep-going", is_flag=True, help="Go on with the next task when one fails.")
-@click.option("--trust-remote-code", is_flag=True, help="Let the model's own code run.")
 @tasks_dir_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 @json_option
@@ -148,6 +161,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     from cmedteb.models.custom import facts_of
     from cmedteb.runner import averages, run_tasks
 
+    model, model_settings = model_flags(ctx, flags)
     plan = prepare(
         flags["tasks"] or ("smoke",),
         output=flags["output"],
@@ -156,18 +170,35 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     )
     quiet = flags["quiet"] or flags["as_json"]
     with TerminalObserver(quiet=quiet) as observer:
-        observer.task_started(f"load {Path(flags['model']).name}", number=1, total=len(plan.tasks))
-        system = plan.load(flags["model"], **{name: flags[name] for name in MODEL_FLAGS})
+        observer.task_started(f"load {Path(model).name}", number=1, total=len(plan.tasks))
+        system = plan.load(model, **model_settings)
         outcomes = run_tasks(system, plan.tasks, plan.options, observer)
     means = averages(outcomes, plan.benchmarks)
+    filed = _latency(system, plan, tell=_nobody if quiet else note) if flags["latency"] else []
     if flags["as_json"]:
-        revision = facts_of(system).revision
-        print_json(_document(flags["model"], revision, outcomes, means))
+        document = _document(model, facts_of(system).revision, outcomes, means)
+        print_json(document | ({"latency": latency.document(filed)["latency"]} if filed else {}))
     else:
         _print(outcomes, means)
+        if filed:
+            latency.show_records(filed)
         if observer.live and (place := _folder(outcomes)):
             note(f"Results: {place}")
     ctx.exit(_exit_code(outcomes))
+
+
+def _latency(system: System, plan: Plan, *, tell: Callable[[str], None]) -> list[Filed]:
+    """What queries of the ranking tasks cost; sentence pairs have no query side."""
+    from cmedteb.runner.latency import FULL, Setup, measure_tasks
+
+    ranking = [task for task in plan.tasks if task.card.type != TaskType.STS]
+    options = plan.options
+    setup = Setup(output=options.output, access=options.access, plan=FULL, tell=tell)
+    return list(measure_tasks(system, ranking, setup)) if ranking else []
+
+
+def _nobody(_: str) -> None:
+    """Nobody is told."""
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -16,11 +16,13 @@ from pydantic import BaseModel, ConfigDict
 LANGUAGE = "cmn-Hans"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What is stored: no key that is not known, no number that JSON lacks."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ScoreInterval(_Strict):
+class ScoreInterval(Strict):
     """A confidence interval of the main score; one query alone has none (None)."""
 
     low: float | None
@@ -30,7 +32,7 @@ class ScoreInterval(_Strict):
     seed: int
 
 
-class Phase(_Strict):
+class Phase(Strict):
     """One phase of the evaluation; `start` and `end` in seconds since the epoch, as in mteb."""
 
     name: str
@@ -40,14 +42,14 @@ class Phase(_Strict):
     subset: str = "default"
 
 
-class Judgements(_Strict):
+class Judgements(Strict):
     """Which judgements were scored against: their version, and the hash of their content."""
 
     version: str
     sha256: str
 
 
-class Receipt(_Strict):
+class Receipt(Strict):
     """The file of what the model returned, relative to the result, and its hash."""
 
     path: str
@@ -55,7 +57,22 @@ class Receipt(_Strict):
     depth: int | None
 
 
-class ModelRecord(_Strict):
+class StorageRecord(Strict):
+    """How document vectors are stored, and what one document takes.
+
+    Attributes:
+        vectors: `float32`, `int8` or `binary`.
+        rescored: whether the best were scored again with the vectors before quantisation, which
+            then have to be kept as well.
+        bytes_per_document: of the vectors searched, without ids and texts.
+    """
+
+    vectors: str
+    rescored: bool
+    bytes_per_document: float
+
+
+class ModelRecord(Strict):
     """The model as `model.json` holds it."""
 
     name: str
@@ -69,7 +86,7 @@ class ModelRecord(_Strict):
     settings: dict[str, Any]
 
 
-class TaskResult(_Strict):
+class TaskResult(Strict):
     """One task, one model, one set of judgements.
 
     `checksum` is written with the file (see `content_checksum`): one that was edited since can
@@ -108,8 +125,11 @@ class TaskResult(_Strict):
     evaluation_phases: list[Phase]
     date: str
     tokens: int | None
+    cost: float | None = None
+    answered_as: str | None = None
     texts_encoded: int
     cache_hits: int
+    storage: StorageRecord | None = None
     fingerprint: str
     fingerprint_of: dict[str, Any]
     receipts: Receipt

@@ -2,7 +2,7 @@
 
     RESULTS/<org>__<model>/<revision>/<Task>.json           original judgements
     RESULTS/<org>__<model>/<revision>/<vN>/<Task>.json      other judgements, from the same receipts
-    RESULTS/<org>__<model>/<revision>/model.json
+    RESULTS/<org>__<model>/<revision>/model.json            the model, and what its queries cost
     RESULTS/<org>__<model>/<revision>/receipts/<Task>.tsv.gz
     RESULTS/judgements/<Task>.<hash>.tsv.gz                 what results were scored against
     RESULTS/.locks/                                         one file a task that is being run
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,8 +25,9 @@ from pydantic import ValidationError
 
 from cmedteb.errors import DataError, UsageError
 from cmedteb.results.files import make_folder, read_gzip, read_json, sha256_of, write_json
+from cmedteb.results.latency import LatencyRecord, ModelFile
 from cmedteb.results.receipts import Table, content_hash, read_table
-from cmedteb.results.schema import TaskResult
+from cmedteb.results.schema import ModelRecord, TaskResult
 
 ORIGINAL = "original"
 
@@ -129,11 +130,36 @@ class ResultStore:
         Returns:
             The result as it lies there, with its checksum.
         """
-        folder = self.folder(result.model.name, result.model.revision)
-        write_json(folder / "model.json", result.model.model_dump())
+        self._write_model(result.model)
         written = result.model_copy(update={"checksum": result.content_checksum})
         write_json(path, written.model_dump())
         return written
+
+    def add_latency(self, model: ModelRecord, record: LatencyRecord) -> Path:
+        """Write what queries cost beside the model; a record of the same key is replaced.
+
+        Returns:
+            The path of `model.json`.
+        """
+        return self._write_model(model, record)
+
+    def latency(self, model: str, revision: str) -> list[LatencyRecord]:
+        """What is known of a model's queries, sorted by key; what cannot be read is left out."""
+        found = _latency_in(self._model_path(model, revision))
+        return sorted(found, key=lambda record: record.key)
+
+    def _model_path(self, model: str, revision: str) -> Path:
+        return self.folder(model, revision) / "model.json"
+
+    def _write_model(self, model: ModelRecord, *records: LatencyRecord) -> Path:
+        """Write `model.json`; the latency records that are there stay, but for those replaced."""
+        path = self._model_path(model.name, model.revision)
+        with self.locked(model.name, model.revision, "model.json"):
+            kept = {one.key: one for one in (*_latency_in(path), *records)}
+            latency = tuple(kept[key] for key in sorted(kept))
+            document = ModelFile(**model.model_dump(), latency=latency)
+            write_json(path, document.model_dump(mode="json"))
+        return path
 
     def results(self) -> Iterator[tuple[Path, TaskResult]]:
         """Every result of the folder, sorted by path.
@@ -192,6 +218,20 @@ class ResultStore:
             yield waited
         finally:
             lock.release()
+
+
+def _latency_in(path: Path) -> list[LatencyRecord]:
+    """The records of a file that can be read; a result is worth more than to fail for the rest."""
+    try:
+        document = read_json(path) if path.is_file() else None
+    except DataError:
+        return []
+    entries = document.get("latency", []) if isinstance(document, dict) else []
+    found = []
+    for entry in entries if isinstance(entries, list) else []:
+        with suppress(ValidationError):
+            found.append(LatencyRecord.model_validate(entry))
+    return found
 
 
 def _safe(name: str) -> str:

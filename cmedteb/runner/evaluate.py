@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from cmedteb.data import Access, Hub
 from cmedteb.data.judgements import Overlay, as_table, from_table, overlaid
@@ -27,7 +28,7 @@ from cmedteb.results.receipts import (
 )
 from cmedteb.results.schema import Judgements, Receipt
 from cmedteb.runner.observer import Observer, Silent
-from cmedteb.runner.predict import Predictor
+from cmedteb.runner.predict import Predictor, batched
 from cmedteb.runner.record import Effort, Setting, differences, make_result
 from cmedteb.runner.timing import Phases
 from cmedteb.search import drop_identical
@@ -35,17 +36,19 @@ from cmedteb.tasks import RerankingTask, RetrievalTask, Scored, StsTask, Task
 from cmedteb.types import PairData, RankingData, TaskType
 
 RECEIPT_DEPTH = 100
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run; see `cmedteb run --help`."""
+    """How to run; see `cmedteb run --help`. `vectors` is the vector store; None keeps nothing."""
 
     output: Path
     access: Access = field(default_factory=lambda: Access(None, Hub.HF, offline=False))
     limit: int | None = None
     depth: int = 100
     batch_tokens: int | None = None
+    vectors: Path | None = None
     overwrite: Overwrite = Overwrite.MISSING
     keep_going: bool = False
     judgements: str = ORIGINAL
@@ -103,7 +106,7 @@ class _Evaluation:
         self.observer = observer
         self.phases = Phases()
         self.store = ResultStore(options.output)
-        self.system = _bound(system, task)
+        self.system = batched(bind(system, task), options.batch_tokens)
         self.facts: ModelFacts = facts_of(self.system)
 
     def outcome(self) -> Outcome:
@@ -171,6 +174,7 @@ class _Evaluation:
             system=self.system,
             facts=self.facts,
             batch_tokens=self.options.batch_tokens,
+            vectors=self.options.vectors,
             phases=self.phases,
             observer=self.observer,
         )
@@ -183,7 +187,7 @@ class _Evaluation:
         path: Path,
     ) -> TaskResult:
         """Predict, score and write."""
-        tokens = getattr(self.system, "tokens", None)
+        before = _spent(self.system)
         predictor = self._predictor()
         if isinstance(data, RankingData):
             scored, lines, depth = self._rank(predictor, data)
@@ -196,8 +200,14 @@ class _Evaluation:
         )
         judgement_file = self.store.judgement_file(setting.card.name, setting.judgements.sha256)
         write_table(judgement_file, judged)
-        used = None if tokens is None else getattr(self.system, "tokens", 0) - tokens
-        effort = Effort(self.phases, used, predictor.texts_encoded)
+        after = _spent(self.system)
+        effort = Effort(
+            phases=self.phases,
+            tokens=_difference(before.tokens, after.tokens),
+            work=predictor.work,
+            cost=_difference(before.cost, after.cost),
+            answered_as=getattr(self.system, "answered_as", None),
+        )
         result = make_result(setting, scored, effort=effort, receipt=receipt)
         return self.store.write(path, result)
 
@@ -232,13 +242,34 @@ class _Evaluation:
         return scored, similarity_lines(similarity, pair_ids=data.pairs.ids.to_pylist())
 
 
-def _bound(system: System, task: Task) -> System:
+class _Spent(NamedTuple):
+    """Tokens and money that a system has used so far, where it counts them."""
+
+    tokens: int | None
+    cost: float | None
+
+
+def _spent(system: System) -> _Spent:
+    return _Spent(getattr(system, "tokens", None), getattr(system, "cost", None))
+
+
+def _difference(before: Number | None, after: Number | None) -> Number | None:
+    return None if before is None or after is None else after - before
+
+
+def bind(system: System, task: Task) -> System:
+    """The system bound to a task: to its kind, its instruction and the form of its queries."""
     if not isinstance(system, TaskAware):
         return system
     prompt = task.card.prompt
     instruction = prompt.query.get("en") if prompt else None
     bound: System = system.for_task(
-        TaskContext(name=task.card.name, type=TaskType(task.card.type), instruction=instruction)
+        TaskContext(
+            name=task.card.name,
+            type=TaskType(task.card.type),
+            instruction=instruction,
+            query_form=task.card.query_form,
+        )
     )
     return bound
 

@@ -19,6 +19,7 @@ from cmedteb.results.schema import (
     Phase,
     Receipt,
     ScoreInterval,
+    StorageRecord,
     score_entry,
 )
 from cmedteb.runner.timing import Phases
@@ -67,18 +68,9 @@ class Setting:
             "judgements": self.judgements.sha256,
             "limit": self.limit,
             "depth": self.depth if self.card.type is TaskType.RETRIEVAL else None,
-            "model": facts.name,
-            "revision": facts.revision,
-            "family": facts.family,
-            "similarity": facts.similarity,
-            "prompts": dict(sorted(facts.prompts.items())),
-            "pooling": facts.pooling,
-            "max_length": facts.max_length,
-            "dtype": facts.dtype,
-            "dimension": facts.dimension,
-            "sts_sides": list(facts.sts_sides) if self.card.type is TaskType.STS else None,
-            "settings": facts.settings,
-            "libraries": {name: found.split(".")[0] for name, found in self.libraries.items()},
+            **facts.identity,
+            "sts_sides": list(facts.sts_sides or ()) if self.card.type is TaskType.STS else None,
+            "libraries": major_versions((*OWN_LIBRARIES, *facts.libraries)),
         }
 
     @property
@@ -89,16 +81,41 @@ class Setting:
     @property
     def libraries(self) -> dict[str, str]:
         """Versions of the libraries that can move a score."""
-        return _versions((*OWN_LIBRARIES, *self.facts.libraries))
+        return versions((*OWN_LIBRARIES, *self.facts.libraries))
+
+
+@dataclass
+class Work:
+    """What was done for a task, counted.
+
+    Attributes:
+        encoded: distinct texts (or pairs, of a pair scorer) that went through the model.
+        reused: distinct texts whose vectors were kept from before.
+        bytes_per_document: of the document vectors as they are stored; None where there are none.
+    """
+
+    encoded: int = 0
+    reused: int = 0
+    bytes_per_document: float | None = None
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What a run cost."""
+    """What a run cost.
+
+    Attributes:
+        phases: and how long each took.
+        tokens: that the model read.
+        work: what was encoded and what was there.
+        cost: of calls to an endpoint, in the currency of its price.
+        answered_as: what an endpoint called the model that answered.
+    """
 
     phases: Phases
     tokens: int | None
-    texts_encoded: int
+    work: Work
+    cost: float | None = None
+    answered_as: str | None = None
 
 
 def make_result(
@@ -123,7 +140,7 @@ def make_result(
         partial=setting.limit is not None,
         limit=setting.limit,
         depth=setting.depth,
-        model=_model_record(facts),
+        model=model_record(facts),
         prompts=facts.prompts,
         sts_sides=_sides(facts) if card.type is TaskType.STS else None,
         pooling=facts.pooling,
@@ -145,8 +162,11 @@ def make_result(
         ],
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         tokens=effort.tokens,
-        texts_encoded=effort.texts_encoded,
-        cache_hits=0,
+        cost=effort.cost,
+        answered_as=effort.answered_as,
+        texts_encoded=effort.work.encoded,
+        cache_hits=effort.work.reused,
+        storage=_storage(facts, effort.work),
         fingerprint=setting.fingerprint,
         fingerprint_of=setting.identity,
         receipts=receipt,
@@ -170,7 +190,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
 
 
-def _model_record(facts: ModelFacts) -> ModelRecord:
+def model_record(facts: ModelFacts) -> ModelRecord:
+    """The model as `model.json` holds it."""
     return ModelRecord(
         name=facts.name,
         revision=facts.revision,
@@ -184,12 +205,30 @@ def _model_record(facts: ModelFacts) -> ModelRecord:
     )
 
 
-def _sides(facts: ModelFacts) -> dict[str, str]:
+def _storage(facts: ModelFacts, work: Work) -> StorageRecord | None:
+    if work.bytes_per_document is None:
+        return None
+    return StorageRecord(
+        vectors=facts.storage,
+        rescored=facts.rescore,
+        bytes_per_document=work.bytes_per_document,
+    )
+
+
+def _sides(facts: ModelFacts) -> dict[str, str] | None:
+    if facts.sts_sides is None:
+        return None
     first, second = facts.sts_sides
     return {"sentence1": str(first), "sentence2": str(second)}
 
 
-def _versions(names: tuple[str, ...]) -> dict[str, str]:
+def major_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Of each distribution the part of its version that a change of scores is expected to move."""
+    return {name: found.split(".")[0] for name, found in versions(names).items()}
+
+
+def versions(names: tuple[str, ...]) -> dict[str, str]:
+    """The installed version of each distribution, or `unknown`."""
     found = {}
     for name in sorted(names):
         try:
