@@ -7,14 +7,15 @@ flight are waited for and yielded, and then the error is raised. A second Ctrl-C
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Stop = threading.Event
+POLL_SECONDS = 0.1
 
 
 class Stopped(Exception):  # noqa: N818  a signal inside this room, no error
@@ -38,21 +39,26 @@ def concurrently(
     """
     running = _Running(iter(items), call)
     error: BaseException | None = None
+    taken = 0
     try:
         left = running.start(workers)
         while left:
             try:
-                ended, failed, results = running.ends.get()
+                # Read, not removed: an interrupt on the way back from here loses nothing.
+                event = running.event(taken)
             except KeyboardInterrupt as interrupt:
                 if error is not None:
                     raise
-                error, ended, failed, results = interrupt, 0, None, ()
-            left -= ended
-            if failed is not None and not isinstance(failed, Stopped):
-                error = error or failed
+                error = interrupt
+                running.stop.set()
+                continue
+            taken += 1
+            left -= event.ended
+            if event.failed is not None and not isinstance(event.failed, Stopped):
+                error = error or event.failed
             if error is not None:
                 running.stop.set()
-            yield from results
+            yield from event.results
     finally:
         # In-flight calls of a consumer that went away end by themselves; their threads are daemons.
         running.stop.set()
@@ -60,15 +66,44 @@ def concurrently(
         raise error
 
 
+class _Event(NamedTuple, Generic[Result]):
+    """What a worker tells: that it ended, what ended it, what it has got."""
+
+    ended: bool
+    failed: BaseException | None
+    results: tuple[Result, ...]
+
+
 class _Running(Generic[Item, Result]):
-    """Workers that share an iterator and a queue of (workers ended, error, results)."""
+    """Workers that share an iterator, and the log of what they told."""
 
     def __init__(self, items: Iterator[Item], call: Callable[[Item, Stop], Result]) -> None:
         self.stop = Stop()
-        self.ends: SimpleQueue[tuple[int, BaseException | None, tuple[Result, ...]]] = SimpleQueue()
+        self._log: deque[_Event[Result]] = deque()
+        self._forgotten = 0
+        self._told = threading.Condition()
         self._items = items
         self._call = call
         self._lock = threading.Lock()
+
+    def event(self, number: int) -> _Event[Result]:
+        """What was told as the so-and-so-manieth; waits for it, and forgets what came before.
+
+        It wakes up now and then, because a library may have had interrupted waits resumed by the
+        system (SA_RESTART), and then Ctrl-C would not end a wait.
+        """
+        with self._told:
+            while self._forgotten < number:
+                self._log.popleft()
+                self._forgotten += 1
+            while not self._log:
+                self._told.wait(POLL_SECONDS)
+            return self._log[0]
+
+    def _tell(self, event: _Event[Result]) -> None:
+        with self._told:
+            self._log.append(event)
+            self._told.notify()
 
     def start(self, workers: int) -> int:
         """Start the threads; returns how many."""
@@ -84,7 +119,7 @@ class _Running(Generic[Item, Result]):
                     item = next(self._items, _END)
                 if isinstance(item, _End):
                     return
-                self.ends.put((0, None, (self._call(item, self.stop),)))
+                self._tell(_Event(False, None, (self._call(item, self.stop),)))
 
     def __enter__(self) -> None:
         """A worker begins."""
@@ -93,7 +128,7 @@ class _Running(Generic[Item, Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
         """Whatever ended a worker reaches the thread that waits for it."""
-        self.ends.put((1, error, ()))
+        self._tell(_Event(True, error, ()))
         return True
 
 

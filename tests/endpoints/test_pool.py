@@ -80,6 +80,15 @@ def test_calls_that_were_stopped_are_no_error() -> None:
     assert list(concurrently(range(50), call, workers=4)) == [0]
 
 
+@pytest.fixture(params=[True, False], ids=["interrupts waits", "waits are resumed"])
+def interrupting(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether a signal ends a wait of the system; some libraries switch that off."""
+    signal.siginterrupt(signal.SIGINT, request.param)
+    yield
+    signal.siginterrupt(signal.SIGINT, True)
+
+
+@pytest.mark.usefixtures("interrupting")
 def test_ctrl_c_waits_for_what_is_in_flight_and_begins_nothing_new() -> None:
     begun = []
 
@@ -97,6 +106,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_begins_nothing_new() -> None:
     assert len(begun) <= 8
 
 
+@pytest.mark.usefixtures("interrupting")
 def test_a_second_ctrl_c_does_not_wait() -> None:
     def call(item: int, stop: Stop) -> int:
         if item == 0:
