@@ -20,6 +20,7 @@ VERBS = {
     "tasks": "List the tasks and benchmarks, or show one.",
     "models": "List the model cards, or show one.",
     "fetch": "Download data sets ahead of time.",
+    "cache": "Show the vectors that are kept, or clean them.",
     "score": "Score a TREC run file.",
     "rescore": "Score stored receipts again, under other judgements.",
     "compare": "Compare two models query by query.",

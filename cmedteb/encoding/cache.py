@@ -3,14 +3,13 @@
 One folder a *side* of a model (its weights, prompt, pooling, type, ...: everything that moves its
 vectors), so two models can never share a vector:
 
-    ROOT/<fingerprint of the side>/identity.json        what the side is, to look at
-    ROOT/<fingerprint of the side>/<writer>.keys        32 bytes a row: digest of the text, of the
-                                                        vector
-    ROOT/<fingerprint of the side>/<writer>.<width>.f32 float32 rows
+    ROOT/<fingerprint of the side>/identity.json   what the side is, to look at
+    ROOT/<fingerprint of the side>/used            when it was used last: the time of the file
+    ROOT/<fingerprint of the side>/<shard>...      see `store.shards`
+    ROOT/.locks/                                   see `store.presence`
 
 Files are only appended to, each by the process that made it, so any number of processes may share
-a store. A row counts when its key is there and its vector has the digest that the key says: what a
-killed process or a full disk left half written is not read.
+a store. What a killed process or a full disk left half written is not read.
 """
 
 from __future__ import annotations
@@ -18,23 +17,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cmedteb.data.columns import digest
+from cmedteb.encoding.store.merge import merge
+from cmedteb.encoding.store.presence import Presence
+from cmedteb.encoding.store.shards import Digests, Shard, ShardWriter, digests, match, shards_in
+from cmedteb.encoding.store.upkeep import limit_of, make_room, touch
 from cmedteb.errors import CmedtebError
-from cmedteb.types import Float32Array, Int64Array
+from cmedteb.results.files import write_atomic
+from cmedteb.types import Float32Array, Int32Array, Int64Array
 
-DIGEST = 16
-KEY = np.dtype([("text", f"V{DIGEST}"), ("vector", f"V{DIGEST}")])
-Digests = NDArray[np.void]
+__all__ = ["Digests", "Found", "Mapped", "VectorStore", "default_root", "digests"]
+
+LOOKS = 8
+Answer = TypeVar("Answer")
 
 
 def default_root() -> Path:
@@ -46,12 +50,6 @@ def default_root() -> Path:
     return Path(home) / "cmedteb" / "vectors"
 
 
-def digests(texts: Iterable[str]) -> Digests:
-    """A 128-bit digest of every text, one row a text."""
-    joined = b"".join(digest(text.encode()) for text in texts)
-    return np.frombuffer(joined, dtype=f"V{DIGEST}")
-
-
 class Found(NamedTuple):
     """What a store holds of the texts asked for: their rows, and a vector for each."""
 
@@ -59,41 +57,70 @@ class Found(NamedTuple):
     vectors: Float32Array
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """The rows that one process wrote."""
+class Mapped(NamedTuple):
+    """A vector for each text, on the disk until it is looked at, and read-only.
 
-    keys: NDArray[Any]
-    vectors: Path
-    rows: int
-    width: int
+    Attributes:
+        parts: matrices on the disk, of one width.
+        part: for each text, which of them; shape (n,).
+        row: for each text, its row there; shape (n,).
+    """
 
-    def read(self, rows: Int64Array) -> tuple[NDArray[np.bool_], Float32Array]:
-        """The vectors of these rows, and which of them are as they were written."""
-        shape = (self.rows, self.width)
-        held = np.memmap(self.vectors, dtype=np.float32, mode="r", shape=shape)
-        found = np.ascontiguousarray(held[rows])
-        return self.keys["vector"][rows] == _vector_digests(found), found
+    parts: tuple[Float32Array, ...]
+    part: Int32Array
+    row: Int64Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Texts, and the width of a vector."""
+        return len(self.row), self.parts[0].shape[1]
+
+    def whole(self) -> Float32Array | None:
+        """All vectors without reading one, where they lie in one file and in this order."""
+        first = int(self.row[0])
+        in_order = len(self.parts) == 1 and bool((np.diff(self.row) == 1).all())
+        return self.parts[0][first : first + len(self.row)] if in_order else None
+
+    def block(self, start: int, stop: int) -> Float32Array:
+        """The vectors of texts `start:stop`, in memory."""
+        chosen = slice(start, stop)
+        block = np.empty((len(self.row[chosen]), self.shape[1]), dtype=np.float32)
+        for number, values in enumerate(self.parts):
+            here = np.flatnonzero(self.part[chosen] == number)
+            block[here] = values[self.row[chosen][here]]
+        return block
 
 
 @dataclass
 class VectorStore:
     """The vectors of one side of one model.
 
+    From the first question until `close`, nobody takes the side away.
+
     Args:
         root: the folder of all sides.
         identity: everything that moves the side's vectors, as plain values.
+        clock: seconds, for what must be flushed now and then.
     """
 
     root: Path
     identity: Mapping[str, Any]
-    _streams: tuple[BinaryIO, BinaryIO] | None = field(default=None, init=False)
+    clock: Callable[[], float] = time.monotonic
+    _presence: Presence | None = field(default=None, init=False)
+    _writer: ShardWriter | None = field(default=None, init=False)
+    _opened: int = field(default=0, init=False)
+    _limit: int | None = field(default=None, init=False)
 
     @cached_property
     def folder(self) -> Path:
         """Where this side's vectors lie."""
         text = json.dumps(self.identity, sort_keys=True, ensure_ascii=False)
         return self.root / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def width(self) -> int | None:
+        """The width of the side's vectors; None where there are none."""
+        return self._look(lambda shards: shards[0].width if shards else None)
 
     def find(self, wanted: Digests) -> Found:
         """What is there of the wanted texts; a shard of another width than the first is not read.
@@ -104,100 +131,206 @@ class VectorStore:
         Returns:
             Rows of `wanted` that are there, ascending, and their vectors.
         """
-        rows: list[Int64Array] = []
-        vectors: list[Float32Array] = []
-        missing = np.arange(len(wanted))
-        for shard in self._shards():
-            if not len(missing):
-                break
-            asked, there = _match(wanted[missing], shard.keys["text"])
-            whole, found = shard.read(there)
-            if vectors and found.shape[1] != vectors[0].shape[1]:
-                continue
-            rows.append(missing[asked[whole]])
-            vectors.append(found[whole])
-            missing = np.delete(missing, asked[whole])
-        if not rows:
-            return Found(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
-        order = np.argsort(np.concatenate(rows), kind="stable")
-        return Found(np.concatenate(rows)[order], np.concatenate(vectors)[order])
+        rows, vectors = self.fill(wanted)
+        return Found(rows, vectors if len(rows) == len(vectors) else vectors[rows])
+
+    def fill(self, wanted: Digests) -> Found:
+        """A matrix with a row for each wanted text, in which those that are there are filled in.
+
+        Vectors are copied once, from the disk to their row. Where all lie in one file and in this
+        order none is: the matrix stays on the disk, read-only.
+
+        Args:
+            wanted: digests of texts, each once; shape (n,).
+
+        Returns:
+            Rows that are filled in, ascending, and the matrix, shape (n, width): its other rows
+            hold anything. Shape (0, 0) where the side has no vector at all.
+        """
+        return self._look(lambda shards: _fill(shards, wanted))
+
+    def read_into(self, wanted: Digests, out: Float32Array) -> Int64Array:
+        """Copy what is there of the wanted texts into the caller's matrix, a few MiB at a time.
+
+        Args:
+            wanted: digests of texts, each once; shape (n,).
+            out: shape (n, width); rows of texts that are not there keep what they hold.
+
+        Returns:
+            Rows of `wanted` that are there, ascending.
+        """
+        return self._look(lambda shards: _read(shards, wanted, out))
+
+    def mapped(self, wanted: Digests) -> Mapped | None:
+        """All wanted vectors on the disk, for what is larger than memory; None if one is missing.
+
+        Every vector is read once to be checked, a few MiB at a time.
+
+        Args:
+            wanted: digests of texts, each once; shape (n,), n > 0.
+        """
+        return self._look(lambda shards: _map(shards, wanted))
 
     def add(self, keys: Digests, vectors: Float32Array) -> None:
         """Append vectors; they outlive this process as soon as this returns.
+
+        A loss of power costs what was encoded within the last few seconds.
 
         Args:
             keys: digests of the texts, shape (n,).
             vectors: finite, shape (n, width).
 
         Raises:
-            CmedtebError: the disk is full, or the folder may not be written to.
+            CmedtebError: the disk is full, or the folder may not be written to. What was added
+                before is kept.
         """
-        rows = np.empty(len(keys), dtype=KEY)
-        rows["text"], rows["vector"] = keys, _vector_digests(vectors)
         try:
-            into_keys, into_vectors = self._streams or self._open(vectors.shape[1])
-            into_vectors.write(np.ascontiguousarray(vectors, dtype=np.float32).tobytes())
-            into_vectors.flush()
-            into_keys.write(rows.tobytes())
-            into_keys.flush()
-        except OSError as error:
-            raise CmedtebError(
-                f"cannot keep vectors in {self.folder}: {error.strerror}. Make room, name another "
-                "folder with --vectors, or go without one: --vectors none."
-            ) from error
+            self._writing(vectors.shape[1]).append(keys, vectors)
+        except (OSError, NotImplementedError) as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
-        """Make what was added safe against a loss of power too, and let go of the files."""
-        for stream in self._streams or ():
-            stream.flush()
-            os.fsync(stream.fileno())
-            stream.close()
-        self._streams = None
+        """Make what was added safe against a loss of power too, and let go of the side.
 
-    def _open(self, width: int) -> tuple[BinaryIO, BinaryIO]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        described = self.folder / "identity.json"
-        if not described.is_file():
-            text = json.dumps(self.identity, sort_keys=True, ensure_ascii=False, indent=2)
-            described.write_text(text + "\n", encoding="utf-8")
-        name = uuid.uuid4().hex
-        self._streams = (
-            (self.folder / f"{name}.keys").open("ab"),
-            (self.folder / f"{name}.{width}.f32").open("ab"),
+        Raises:
+            CmedtebError: the disk failed.
+        """
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close()
+                self._make_room()
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            if self._presence is not None:
+                touch(self.folder)
+                self._presence.leave()
+                self._presence = None
+
+    def _look(self, answer: Callable[[list[Shard]], Answer]) -> Answer:
+        """Answer from the shards; again where another process merged some meanwhile."""
+        if self.folder.is_dir():
+            # Without a lock where none can be made: then nothing can be taken away either.
+            with suppress(OSError, NotImplementedError):
+                self._enter()
+        for _ in range(LOOKS):
+            with suppress(FileNotFoundError):
+                return answer(shards_in(self.folder))
+        raise CmedtebError(
+            f"the files of {self.folder} vanish while they are read. Does something other than "
+            "cmedteb remove them? Stop it, or go without: --vectors none."
         )
-        return self._streams
 
-    def _shards(self) -> list[_Shard]:
-        """What processes have written, this one too; a torn last row is left out."""
-        shards = []
-        for vectors in sorted(self.folder.glob("*.f32")):
-            name, width = vectors.name.removesuffix(".f32").split(".")
-            keys = self.folder / f"{name}.keys"
-            rows = vectors.stat().st_size // (4 * int(width))
-            if not keys.is_file() or not rows:
-                continue
-            written = keys.read_bytes()
-            whole = min(rows, len(written) // KEY.itemsize)
-            held = np.frombuffer(written, dtype=KEY, count=whole)
-            shards.append(_Shard(held, vectors, whole, int(width)))
-        return shards
+    def _enter(self) -> Presence:
+        if self._presence is not None:
+            return self._presence
+        self._limit = limit_of(self.root)
+        presence = Presence(self.root, self.folder.name)
+        presence.enter()
+        self._presence, self._opened = presence, 0
+        if self.folder.is_dir():
+            touch(self.folder)
+            # A merge that fails loses nothing, and the shards are read as they are.
+            with suppress(OSError):
+                merge(self.root, self.folder.name)
+        return presence
+
+    def _writing(self, width: int) -> ShardWriter:
+        """The shard of this stay for vectors of this width."""
+        if self._writer is not None and self._writer.width == width:
+            return self._writer
+        presence = self._enter()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._opened:
+            self._describe()
+            self._make_room()
+        if self._writer is not None:
+            self._writer.close()
+        name = f"{presence.name}-{self._opened}"
+        self._opened += 1
+        self._writer = ShardWriter(self.folder, name, width, self.clock)
+        return self._writer
+
+    def _make_room(self) -> None:
+        # What cannot be taken away now can be later; it is no reason to fail.
+        with suppress(OSError):
+            make_room(self.root, self._limit)
+
+    def _describe(self) -> None:
+        described = self.folder / "identity.json"
+        text = json.dumps(self.identity, sort_keys=True, ensure_ascii=False, indent=2) + "\n"
+        with suppress(OSError, UnicodeDecodeError):
+            if described.read_text(encoding="utf-8") == text:
+                return
+        write_atomic(described, text.encode())
+
+    def _failed(self, error: OSError | NotImplementedError) -> CmedtebError:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(OSError):
+                writer.abandon()
+        told = getattr(error, "strerror", None) or str(error)
+        return CmedtebError(
+            f"cannot keep vectors in {self.folder}: {told}. What was kept before is safe, and the "
+            "same command goes on from there. Make room (`cmedteb cache clean`), name another "
+            "folder with --vectors, or go without one: --vectors none."
+        )
 
 
-def _vector_digests(vectors: Float32Array) -> Digests:
-    rows = np.ascontiguousarray(vectors, dtype=np.float32)
-    return np.frombuffer(b"".join(digest(row.data) for row in rows), dtype=f"V{DIGEST}")
+def _fill(shards: list[Shard], wanted: Digests) -> Found:
+    if not shards:
+        return Found(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
+    if _in_order(shards, wanted):
+        mapped = _map(shards, wanted)
+        whole = None if mapped is None else mapped.whole()
+        if whole is not None:
+            return Found(np.arange(len(wanted)), whole)
+    out = np.empty((len(wanted), shards[0].width), dtype=np.float32)
+    return Found(_read(shards, wanted, out), out)
 
 
-def _match(wanted: Digests, held: Digests) -> tuple[Int64Array, Int64Array]:
-    """Rows of `wanted` that are held, and for each its last row in `held`."""
-    order = np.argsort(held.view(f"S{DIGEST}"), kind="stable")
-    sorted_keys = held.view(f"S{DIGEST}")[order]
-    place = np.searchsorted(sorted_keys, wanted.view(f"S{DIGEST}"), side="right") - 1
-    place = np.maximum(place, 0)
-    hit = (
-        sorted_keys[place] == wanted.view(f"S{DIGEST}")
-        if len(held)
-        else np.zeros(len(wanted), dtype=bool)
-    )
-    asked = np.flatnonzero(hit)
-    return asked, order[place[asked]]
+def _read(shards: list[Shard], wanted: Digests, out: Float32Array) -> Int64Array:
+    found = [asked for _, asked, _ in _walk(shards, wanted, out.shape[1], out)]
+    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+
+def _map(shards: list[Shard], wanted: Digests) -> Mapped | None:
+    part = np.full(len(wanted), -1, dtype=np.int32)
+    row = np.zeros(len(wanted), dtype=np.int64)
+    parts: list[Float32Array] = []
+    for shard, asked, there in _walk(shards, wanted, shards[0].width if shards else 0):
+        if len(asked):
+            part[asked], row[asked] = len(parts), there
+            parts.append(shard.mapped())
+    return Mapped(tuple(parts), part, row) if parts and (part >= 0).all() else None
+
+
+def _in_order(shards: list[Shard], wanted: Digests) -> bool:
+    """Whether the first shard that has any of the texts has all of them, one after the other."""
+    for shard in shards:
+        asked, there = match(wanted, shard.keys["text"])
+        if len(asked):
+            return len(asked) == len(wanted) and bool((np.diff(there) == 1).all())
+    return False
+
+
+def _walk(
+    shards: list[Shard], wanted: Digests, width: int, out: Float32Array | None = None
+) -> Iterator[tuple[Shard, Int64Array, Int64Array]]:
+    """Each shard with the wanted texts that it holds whole and none before it does.
+
+    Yields:
+        The shard, rows of `wanted`, and their rows of the shard.
+    """
+    missing = np.arange(len(wanted))
+    for shard in shards:
+        if not len(missing):
+            return
+        if shard.width != width:
+            continue
+        asked, there = match(wanted[missing], shard.keys["text"])
+        place = missing[asked]
+        whole = shard.read(there, out=out, place=place)
+        yield shard, place[whole], there[whole]
+        missing = np.delete(missing, asked[whole])

@@ -81,10 +81,10 @@ def encode_distinct(
     """
     gathering = _Gathering(texts.distinct, on_batch or (lambda _: None))
     keys = digests(texts.iter_distinct()) if store is not None else None
-    if store is not None and keys is not None:
-        gathering.take(*store.find(keys))
-    missing = gathering.missing
     try:
+        if store is not None and keys is not None:
+            gathering.start(*store.fill(keys))
+        missing = gathering.missing
         for rows, batch in source(texts.values.take(missing)) if len(missing) else ():
             place = missing[rows]
             gathering.take(place, batch)
@@ -114,6 +114,13 @@ class _Gathering:
     def missing(self) -> Int64Array:
         """Rows that have no vector yet."""
         return np.flatnonzero(~self._filled)
+
+    def start(self, rows: Int64Array, matrix: Float32Array) -> None:
+        """Take over a matrix in which these rows were filled in and checked before."""
+        if len(rows):
+            self.vectors = matrix
+            self._filled[rows] = True
+            self._told(len(rows))
 
     def take(self, rows: Int64Array, batch: Float32Array) -> None:
         """Put the vectors of a batch in their rows."""

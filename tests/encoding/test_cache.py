@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from cmedteb.encoding.cache import VectorStore, default_root, digests
+from cmedteb.encoding.store import shards
+from cmedteb.encoding.store.shards import SYNC_SECONDS, shards_in
 from cmedteb.errors import CmedtebError
 from cmedteb.types import Float32Array
 
@@ -142,3 +145,252 @@ def test_digests_with_trailing_zero_bytes_stay_apart(tmp_path: Path) -> None:
     found = store.find(keys)
     np.testing.assert_array_equal(found.vectors, values)
     store.close()
+
+
+def test_a_hit_in_order_stays_on_the_disk(tmp_path: Path) -> None:
+    values = vectors(5)
+    kept(tmp_path, list("abcde"), values)
+    store = VectorStore(tmp_path, SIDE)
+    found = store.find(digests(["b", "c", "d"]))
+    np.testing.assert_array_equal(found.vectors, values[1:4])
+    assert isinstance(found.vectors, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        found.vectors[0, 0] = 1
+    assert not isinstance(store.find(digests(["d", "c"])).vectors, np.memmap)
+    store.close()
+
+
+def test_a_changed_vector_is_not_mapped(tmp_path: Path) -> None:
+    store = kept(tmp_path, list("abc"), vectors(3))
+    path = next(store.folder.glob("*.f32"))
+    held = bytearray(path.read_bytes())
+    held[12] ^= 1
+    path.write_bytes(held)
+    assert store.find(digests(list("abc"))).rows.tolist() == [0, 2]
+    assert store.mapped(digests(list("abc"))) is None
+    store.close()
+
+
+def test_reading_into_a_matrix_leaves_the_other_rows(tmp_path: Path) -> None:
+    first, second = vectors(2, seed=1), vectors(2, seed=2)
+    kept(tmp_path, ["x", "y"], first)
+    kept(tmp_path, ["u", "v"], second)
+    store = VectorStore(tmp_path, SIDE)
+    assert store.width == 3
+    out = np.full((5, 3), 7, dtype=np.float32)
+    rows = store.read_into(digests(["v", "new", "y", "x", "newer"]), out)
+    assert rows.tolist() == [0, 2, 3]
+    np.testing.assert_array_equal(out[rows], np.stack([second[1], first[1], first[0]]))
+    assert (out[[1, 4]] == 7).all()
+    store.close()
+
+
+def test_a_matrix_is_filled_as_far_as_it_goes(tmp_path: Path) -> None:
+    values = vectors(2)
+    kept(tmp_path, ["x", "y"], values)
+    store = VectorStore(tmp_path, SIDE)
+    rows, matrix = store.fill(digests(["new", "y", "x"]))
+    assert (rows.tolist(), matrix.shape) == ([1, 2], (3, 3))
+    np.testing.assert_array_equal(matrix[rows], values[::-1])
+    assert isinstance(store.fill(digests(["x", "y"])).vectors, np.memmap)
+    rows, matrix = VectorStore(tmp_path / "none", SIDE).fill(digests(["x"]))
+    assert (len(rows), matrix.shape) == (0, (0, 0))
+    store.close()
+
+
+def test_an_empty_side_has_no_width(tmp_path: Path) -> None:
+    store = VectorStore(tmp_path, SIDE)
+    assert store.width is None
+    assert len(store.read_into(digests(["x"]), np.zeros((1, 3), dtype=np.float32))) == 0
+    assert store.mapped(digests(["x"])) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_vectors_of_several_shards_are_read_block_by_block(tmp_path: Path) -> None:
+    values = vectors(6)
+    kept(tmp_path, list("abc"), values[:3])
+    kept(tmp_path, list("def"), values[3:])
+    store = VectorStore(tmp_path, SIDE)
+    mapped = store.mapped(digests(list("fabced")))
+    assert mapped is not None
+    assert mapped.shape == (6, 3)
+    assert mapped.whole() is None
+    wanted = values[[5, 0, 1, 2, 4, 3]]
+    for start, stop in ((0, 2), (1, 6), (5, 9), (3, 3)):
+        np.testing.assert_array_equal(mapped.block(start, stop), wanted[start:stop])
+    assert store.mapped(digests(["a", "new"])) is None
+    store.close()
+
+
+def test_reads_are_cut_at_gaps_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows far apart, in any order, give the same vectors as a read of the whole."""
+    texts, values = list(map(str, range(200))), vectors(200)
+    kept(tmp_path, texts, values)
+    monkeypatch.setattr(shards, "BLOCK_BYTES", 5 * 12)
+    monkeypatch.setattr(shards, "GAP_BYTES", 3 * 12)
+    chosen = np.random.default_rng(0).permutation(200)[:60]
+    found = VectorStore(tmp_path, SIDE).find(digests([texts[row] for row in chosen]))
+    np.testing.assert_array_equal(found.vectors, values[chosen])
+
+
+def test_what_was_merged_while_it_was_read_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process replaces the files after this one has listed them."""
+    values = vectors(2)
+    store = kept(tmp_path, ["x", "y"], values)
+    original, looks = shards.Shard.read, []
+
+    def read(shard: shards.Shard, rows: object, **where: object) -> object:
+        looks.append(shard.name)
+        if len(looks) == 1:
+            for path in shard.files:
+                path.rename(path.with_name(path.name.replace(shard.name, "merged")))
+        return original(shard, rows, **where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shards.Shard, "read", read)
+    np.testing.assert_array_equal(store.find(digests(["y", "x"])).vectors, values[::-1])
+    assert looks[1:] == ["merged"]
+    store.close()
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_it_is_flushed_by_time_and_not_by_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, flushed = Clock(), []
+    store = VectorStore(tmp_path, SIDE, clock=clock)
+    store.add(digests(["first"]), vectors(1))
+    original = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(clock.now)
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for number in range(100):
+        clock.now += 0.25
+        store.add(digests([str(number)]), vectors(1))
+    moments = sorted(set(flushed))
+    assert moments == [100 + SYNC_SECONDS * turn for turn in range(1, 6)]
+    flushed.clear()
+    clock.now += 1
+    store.add(digests(["last"]), vectors(1))
+    assert not flushed
+    store.close()
+    assert len(flushed) == 2, "vectors, then keys"
+
+
+def test_a_full_disk_loses_nothing_that_was_added(tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for the disk: a write ends in the middle."""
+    values = vectors(8, width=256)
+    store = VectorStore(tmp_path, SIDE)
+    store.add(digests(list("abcd")), values[:4])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    import signal
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 1024 + 100, hard))
+        with pytest.raises(CmedtebError, match=r"File too large.*What was kept before is safe"):
+            store.add(digests(list("efgh")), values[4:])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert store.find(digests(list("abcdefgh"))).rows.tolist() == [0, 1, 2, 3]
+    store.add(digests(list("efgh")), values[4:])
+    store.close()
+    found = VectorStore(tmp_path, SIDE).find(digests(list("abcdefgh")))
+    np.testing.assert_array_equal(found.vectors, values)
+    assert sum(path.stat().st_size for path in store.folder.glob("*.f32")) == values.nbytes
+    assert len(shards_in(store.folder)) == 2
+
+
+def test_a_store_without_locks_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared store that only its owner may write to."""
+    values = vectors(2)
+    kept(tmp_path, ["x", "y"], values)
+
+    def refuse(presence: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("cmedteb.encoding.store.presence.Presence.enter", refuse)
+    store = VectorStore(tmp_path, SIDE)
+    np.testing.assert_array_equal(store.find(digests(["y", "x"])).vectors, values[::-1])
+    with pytest.raises(CmedtebError, match="Permission denied"):
+        store.add(digests(["z"]), vectors(1))
+    store.close()
+
+
+def test_two_digests_that_share_their_first_half(tmp_path: Path) -> None:
+    keys = np.frombuffer(b"".join(b"same----" + bytes([n]) * 8 for n in (3, 1, 2)), dtype="V16")
+    store = VectorStore(tmp_path, SIDE)
+    store.add(keys, vectors(3))
+    np.testing.assert_array_equal(store.find(keys[::-1]).vectors, vectors(3)[::-1])
+    store.close()
+
+
+TOGETHER = """
+import sys
+from pathlib import Path
+import numpy as np
+from cmedteb.encoding.cache import VectorStore, digests
+root, seed = Path(sys.argv[1]), int(sys.argv[2])
+rng = np.random.default_rng(seed)
+for turn in range(12):
+    store = VectorStore(root, {"model": "a", "revision": "1", "prompt": ""})
+    numbers = rng.permutation(400)[:120]
+    found = store.find(digests(map(str, numbers)))
+    assert (found.vectors == numbers[found.rows, None]).all()
+    for number in np.setdiff1d(numbers, numbers[found.rows]).reshape(-1, 1):
+        store.add(digests(map(str, number)), np.full((1, 5), number, dtype=np.float32))
+    store.close()
+"""
+
+
+def test_processes_share_a_side_and_merge_it_under_each_other(tmp_path: Path) -> None:
+    """Three at once, each opening the side again and again: nothing is lost or mixed up."""
+    command = [sys.executable, "-c", TOGETHER, str(tmp_path)]
+    processes = [subprocess.Popen([*command, str(seed)]) for seed in range(3)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    numbers = np.arange(400)
+    store = VectorStore(tmp_path, SIDE)
+    found = store.find(digests(map(str, numbers)))
+    assert len(found.rows) > 390
+    assert (found.vectors == found.rows[:, None]).all()
+    store.close()
+    assert len(shards_in(store.folder)) < 36, "some were merged"
+    assert not list((tmp_path / ".locks").glob("*.live"))
+
+
+def test_a_full_hit_is_in_memory_once(tmp_path: Path) -> None:
+    """The peak above the caller's own matrix is a fraction of it."""
+    rows, width = 20_000, 256
+    texts = list(map(str, range(rows)))
+    kept(tmp_path, texts, vectors(rows, width=width))
+    program = (
+        "import sys, pathlib, resource, numpy as np\n"
+        "from cmedteb.encoding.cache import VectorStore, digests\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        f"store = VectorStore(pathlib.Path(sys.argv[1]), {SIDE!r})\n"
+        f"keys = digests(map(str, reversed(range({rows}))))\n"
+        f"out = np.ones(({rows}, {width}), dtype=np.float32)\n"
+        "before = peak()\n"
+        "assert len(store.read_into(keys, out)) == len(keys)\n"
+        "print(peak() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 0.6 * rows * width * 4 / 2**20

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from cmedteb.encoding import batches
+from cmedteb.encoding.plan import Budget, batches, length_classes
 from cmedteb.errors import UsageError
 from cmedteb.types import Int64Array
 
@@ -63,3 +63,58 @@ def test_no_texts_no_batches() -> None:
 def test_a_budget_that_holds_nothing_is_refused(budget: int) -> None:
     with pytest.raises(UsageError, match="at least one"):
         plan([1], budget=budget)
+
+
+def test_a_budget_that_shrinks_holds_from_the_next_batch() -> None:
+    room = Budget(40, open=True)
+    made = batches(np.full(20, 10), budget=room)
+    assert len(next(made)) == 4
+    room.shrink(40)
+    assert [len(rows) for rows in made] == [2] * 8
+    assert not room.open
+    for _ in range(9):
+        room.shrink(room.tokens)
+    assert room.tokens == 1
+
+
+def test_classes_of_lengths_hold_every_row_longest_first() -> None:
+    lengths = np.asarray([0, 5, 15, 16, 17, 100, 99, 101, 5000, 16, 0])
+    classes = [rows.tolist() for rows in length_classes(lengths)]
+    assert classes == [[8], [5, 6, 7], [0, 1, 2, 3, 4, 9, 10]]
+    assert length_classes(np.empty(0, dtype=np.int64)) == []
+
+
+def test_a_text_is_in_the_same_class_whatever_the_others() -> None:
+    lengths = np.random.default_rng(0).integers(0, 3000, 500)
+    together = [sorted(lengths[rows].tolist()) for rows in length_classes(lengths)]
+    for some in together:
+        alone = length_classes(np.asarray(some))
+        assert [sorted(np.asarray(some)[rows].tolist()) for rows in alone] == [some]
+        assert max(some) < 20 or max(some) < 1.27 * min(some)
+
+
+def test_a_batch_ends_before_padding_is_more_than_is_allowed() -> None:
+    lengths = np.asarray([100] * 10 + [99] * 5 + [50] * 40)
+    assert [len(rows) for rows in batches(lengths, budget=4000)] == [40, 15]
+    assert [len(rows) for rows in batches(lengths, budget=4000, waste=1.01)] == [15, 40]
+
+
+def test_padding_makes_no_batch_smaller_than_a_part_of_the_budget() -> None:
+    lengths = 2 ** np.arange(10, -1, -1)
+    made = [lengths[rows].tolist() for rows in batches(lengths, budget=8 * 2048, waste=1.0)]
+    assert made[0] == [1024, 512]
+    assert made[1] == [256, 128, 64, 32, 16, 8, 4, 2]
+    assert sum(map(len, made)) == 11
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_with_a_bound_on_padding_the_rest_of_a_plan_is_the_plan_of_the_rest(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    lengths = draw.lognormal(3, 1, 300).astype(np.int64)
+    whole = list(batches(lengths, budget=700, waste=1.05))
+    assert sorted(np.concatenate(whole).tolist()) == list(range(300))
+    assert all(len(rows) == 1 or len(rows) * lengths[rows].max() <= 700 for rows in whole)
+    for done in range(0, len(whole), 7):
+        left = np.sort(np.concatenate(whole[done:]))
+        rest = [left[rows] for rows in batches(lengths[left], budget=700, waste=1.05)]
+        assert [rows.tolist() for rows in rest] == [rows.tolist() for rows in whole[done:]]
