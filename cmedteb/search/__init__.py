@@ -1,12 +1,20 @@
-"""Search: from scores or vectors to runs. Exact, and in trec_eval's order."""
+"""Search: from scores or vectors to runs, in trec_eval's order. Exact unless asked otherwise."""
 
 from cmedteb.search.dense import Vectors, rerank_vectors, search_vectors
 from cmedteb.search.exact import (
     drop_identical,
     rank_candidates,
+    rank_scored,
     search_blocks,
     tie_ranks,
     top_k,
+)
+from cmedteb.search.faiss_index import (
+    Approximation,
+    SearchMethod,
+    SearchRecord,
+    search_approximately,
+    search_settings,
 )
 from cmedteb.search.maxsim import (
     Block,
@@ -34,7 +42,10 @@ from cmedteb.search.sparse import (
 )
 
 __all__ = [
+    "Approximation",
     "Block",
+    "SearchMethod",
+    "SearchRecord",
     "SparseIndex",
     "SparseVectors",
     "TokenVectors",
@@ -46,14 +57,17 @@ __all__ = [
     "maxsim_pairs",
     "quantized_pairs",
     "rank_candidates",
+    "rank_scored",
     "rerank_quantized",
     "rerank_sparse",
     "rerank_tokens",
     "rerank_vectors",
     "row_dots",
     "score_listed",
+    "search_approximately",
     "search_blocks",
     "search_quantized",
+    "search_settings",
     "search_sparse",
     "search_tokens",
     "search_vectors",

@@ -1,8 +1,12 @@
-"""Search with vectors: scores of an encoder's matrices, handed to exact top-k.
+"""Search with vectors, exactly: the best documents of a corpus, or the order of given ones.
 
-Vectors are compared exactly as the model states: `dot` takes them as they are, `cosine` divides
-by their lengths. Equal vectors get exactly equal scores, wherever their documents stand: a matrix
-product rounds by position, and a tie that it breaks would not be trec_eval's.
+Vectors are compared as the model states: `dot` takes them as they are, `cosine` divides by their
+lengths. Products are float32. Equal vectors get exactly equal scores, wherever their documents
+stand: a matrix product rounds by position, and a tie that it breaks would not be trec_eval's.
+The same vectors may score apart by 1e-6 of their lengths' product on another device.
+
+Documents come in blocks and only the best of each query is kept, so memory depends on the blocks
+and on queries x depth, not on the corpus: it may be mapped from a file that is larger than memory.
 """
 
 from __future__ import annotations
@@ -12,18 +16,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cmedteb.data.columns import digest
 from cmedteb.errors import ScoreError
-from cmedteb.search.exact import rank_candidates, search_blocks, tie_ranks
-from cmedteb.types import Candidates, Float32Array, Int32Array, Run, Similarity
+from cmedteb.search.collection import Collection
+from cmedteb.search.device import best_on_device, device_for
+from cmedteb.search.exact import rank_scored, refuse_non_finite, tie_ranks
+from cmedteb.search.keys import Best
+from cmedteb.search.sides import Side, always_finite, parts
+from cmedteb.types import Candidates, Float32Array, Int32Array, Int64Array, Run, Similarity
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BLOCK_DOCUMENTS = 2**13
+BLOCK_QUERIES = 2**10
+GATHERED_FLOATS = 2**18
+
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """One vector for each distinct text, and for each row the position of its vector."""
+    """One vector for each distinct text, and for each row the position of its vector.
+
+    Values may be mapped from a file (`numpy.memmap`).
+    """
 
     values: Float32Array
     index: Int32Array
@@ -36,27 +50,49 @@ def search_vectors(
     ids: pa.ChunkedArray,
     similarity: Similarity,
     depth: int,
+    device: str = "auto",
 ) -> Run:
     """The best `depth` documents for every query over the whole corpus.
+
+    Args:
+        queries: one row a query.
+        documents: one row a document.
+        ids: of the documents.
+        similarity: how vectors are compared.
+        depth: how many documents to keep for each query.
+        device: a CUDA device, `cpu`, or `auto`, see `device_for`.
 
     Raises:
         ScoreError: the two sides have different dimensions, or a vector is not finite.
     """
-    left, right = comparable(queries, documents, similarity)
-    merged = _each_once(Vectors(right, documents.index))
-    in_order = np.array_equal(merged.index, np.arange(len(merged.values)))
+    left, right = sides(queries, documents, similarity)
+    collection = Collection(right, documents.index, tie_ranks(ids))
+    # A query text that stands twice is asked once.
+    asked, place = np.unique(queries.index, return_inverse=True)
+    vectors, depth = left.rows(asked), min(depth, collection.documents)
+    if always_finite(left, right):
+        keys = best_keys(vectors, collection, depth, device)
+    else:
+        keys = _best_on_cpu(vectors, collection, depth, check=queries.index)
+    found = collection.run(keys, depth)
+    return repeated(found, place)
 
-    def score_block(rows: slice) -> Float32Array:
-        scores: Float32Array = left[queries.index[rows]] @ merged.values.T
-        return scores if in_order else scores[:, merged.index]
 
-    return search_blocks(
-        score_block,
-        queries=len(queries.index),
-        documents=len(documents.index),
-        ties=tie_ranks(ids),
-        depth=depth,
-    )
+def best_keys(queries: Float32Array, collection: Collection, depth: int, device: str) -> Int64Array:
+    """Keys of the best different vectors for every query, best first.
+
+    Args:
+        queries: as they are compared, shape (queries, dimension).
+        collection: what is searched; all products with it are finite.
+        depth: how many to keep.
+        device: see `search_vectors`.
+    """
+    where = device_for(device, len(queries) * len(collection) * max(1, queries.shape[1]))
+    if where != "cpu":
+        keys = best_on_device(queries, collection, depth, device=where)
+        if keys is not None:
+            return keys
+    return _best_on_cpu(queries, collection, depth)
 
 
 def rerank_vectors(
@@ -72,46 +108,89 @@ def rerank_vectors(
     Raises:
         ScoreError: the two sides have different dimensions, or a vector is not finite.
     """
-    left, right = comparable(queries, documents, similarity)
+    left, right = sides(queries, documents, similarity)
+    asked = queries.index[np.repeat(np.arange(len(candidates)), np.diff(candidates.offsets))]
+    found = documents.index[candidates.docs]
+    vectors, scores = left.rows(slice(None)), np.empty(len(found), dtype=np.float32)
+    for part in parts(len(found), vectors.shape[1], GATHERED_FLOATS):
+        products = right.rows(found[part])
+        with np.errstate(over="ignore", invalid="ignore"):
+            products *= vectors[asked[part]]
+            scores[part] = products.sum(axis=1)
+    return rank_scored(candidates, scores, tie_ranks(ids))
 
-    def score_query(query: int, rows: Int32Array) -> Float32Array:
-        products = right[documents.index[rows]] * left[queries.index[query]]
-        scores: Float32Array = products.sum(axis=1)
-        return scores
 
-    return rank_candidates(score_query, candidates, tie_ranks(ids))
+def sides(queries: Vectors, documents: Vectors, similarity: Similarity) -> tuple[Side, Side]:
+    """Both sides, looked at once.
+
+    Raises:
+        ScoreError: the two sides have different dimensions.
+    """
+    _refuse_other_width(queries, documents)
+    return Side.of(queries.values, similarity), Side.of(documents.values, similarity)
 
 
 def comparable(
     queries: Vectors, documents: Vectors, similarity: Similarity
 ) -> tuple[Float32Array, Float32Array]:
-    """The values of both sides, so that their inner products are the similarity.
+    """The values of both sides in memory, so that their inner products are the similarity.
 
     Raises:
         ScoreError: the two sides have different dimensions.
     """
-    left, right = np.ascontiguousarray(queries.values), np.ascontiguousarray(documents.values)
-    if left.shape[1] != right.shape[1]:
-        raise ScoreError(
-            f"query vectors have {left.shape[1]} dimensions and document vectors {right.shape[1]}: "
-            "the two sides do not share a vector space. Check that both encoders belong together."
+    left, right = sides(queries, documents, similarity)
+    return left.rows(slice(None)), right.rows(slice(None))
+
+
+def _best_on_cpu(
+    queries: Float32Array, collection: Collection, depth: int, check: Int32Array | None = None
+) -> Int64Array:
+    """See `best_keys`; `check` gives the query rows' vectors where a product may be infinite."""
+    best = Best(len(queries), min(depth, len(collection)))
+    for block in collection.blocks(BLOCK_DOCUMENTS):
+        for start in range(0, len(queries), BLOCK_QUERIES):
+            rows = slice(start, min(start + BLOCK_QUERIES, len(queries)))
+            if check is None:
+                scores = queries[rows] @ block.vectors.T
+            else:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    scores = queries[rows] @ block.vectors.T
+                _refuse(scores, rows.start, block.start, collection, check)
+            best.offer(rows, scores, block.ties)
+        del block  # before the next one is made
+    return best.sorted()
+
+
+def _refuse(
+    scores: Float32Array, first: int, start: int, collection: Collection, index: Int32Array
+) -> None:
+    """Raise for the first score that is no finite number, by the rows of its texts."""
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        asked, vector = np.argwhere(bad)[0]
+        query = int(np.flatnonzero(index == np.unique(index)[first + asked])[0])
+        document = collection.row(start + int(vector))
+        refuse_non_finite(
+            scores[asked, vector][None, None],
+            first_query=query,
+            documents=np.asarray([document], dtype=np.int32),
         )
-    if similarity is Similarity.COSINE:
-        return _unit(left), _unit(right)
-    return left, right
 
 
-def _each_once(vectors: Vectors) -> Vectors:
-    """The same vectors with equal ones held once."""
-    digests = np.array([digest(row.data) for row in vectors.values], dtype="S16")
-    _, first, position = np.unique(digests, return_index=True, return_inverse=True)
-    if len(first) == len(digests):
-        return vectors
-    return Vectors(vectors.values[first], position[vectors.index].astype(np.int32))
+def repeated(run: Run, place: Int64Array) -> Run:
+    """A run whose row i is the row `place[i]` of another one."""
+    if np.array_equal(place, np.arange(len(run))):
+        return run
+    lengths = np.diff(run.offsets)[place]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    entries = np.repeat(run.offsets[:-1][place] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return Run(offsets=offsets, docs=run.docs[entries], scores=run.scores[entries])
 
 
-def _unit(vectors: Float32Array) -> Float32Array:
-    """Rows divided by their length; a zero vector stays zero (cosine 0 with everything)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Float32Array = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return scaled
+def _refuse_other_width(queries: Vectors, documents: Vectors) -> None:
+    left, right = queries.values.shape[1], documents.values.shape[1]
+    if left != right:
+        raise ScoreError(
+            f"query vectors have {left} dimensions and document vectors {right}: the two sides do "
+            "not share a vector space. Check that both encoders belong together."
+        )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cmedteb.errors import ScoreError
-from cmedteb.types import Candidates, Float32Array, Int32Array, Int64Array, Run
+from cmedteb.search.keys import Best, rank_keys, taken_apart
+from cmedteb.types import Candidates, Float32Array, Int32Array, Run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,33 +51,15 @@ def top_k(scores: Float32Array, ties: Int32Array, k: int) -> Hits:
 
     Args:
         scores: shape (queries, documents); must be finite.
-        ties: shape (documents,): among equal scores the smaller value wins.
+        ties: shape (documents,), all different and from 0: among equal scores the smaller wins.
         k: how many; all documents where there are fewer.
     """
-    documents = scores.shape[1]
-    if documents <= k:
-        chosen = np.broadcast_to(np.arange(documents), scores.shape)
-    else:
-        chosen = np.argpartition(scores, documents - k, axis=1)[:, documents - k :]
-        _settle_ties_at_the_cut(scores, ties, chosen)
-    values = np.take_along_axis(scores, chosen, axis=1)
-    order = np.lexsort((ties[chosen], -values), axis=-1)
-    return Hits(
-        np.take_along_axis(chosen, order, axis=1).astype(np.int32),
-        np.take_along_axis(values, order, axis=1),
-    )
-
-
-def _settle_ties_at_the_cut(scores: Float32Array, ties: Int32Array, chosen: Int64Array) -> None:
-    """Where the score at rank k also stands beyond it, choose by `ties`; edits `chosen`."""
-    last = np.take_along_axis(scores, chosen, axis=1).min(axis=1)
-    equal = (scores == last[:, None]).sum(axis=1)
-    inside = (np.take_along_axis(scores, chosen, axis=1) == last[:, None]).sum(axis=1)
-    for row in np.flatnonzero(equal > inside):
-        better = np.flatnonzero(scores[row] > last[row])
-        tied = np.flatnonzero(scores[row] == last[row])
-        tied = tied[np.argsort(ties[tied], kind="stable")]
-        chosen[row] = np.concatenate([better, tied])[: chosen.shape[1]]
+    column = np.empty(int(ties.max(initial=-1)) + 1, dtype=np.int32)
+    column[ties] = np.arange(len(ties), dtype=np.int32)
+    best = Best(len(scores), min(k, len(ties)))
+    best.offer(slice(0, len(scores)), scores, ties)
+    found = taken_apart(best.sorted())
+    return Hits(column[found.ties], found.scores)
 
 
 def search_blocks(
@@ -126,16 +109,35 @@ def rank_candidates(
     Raises:
         ScoreError: a score is NaN or infinite.
     """
-    docs = np.empty_like(candidates.docs)
     scores = np.empty(len(candidates.docs), dtype=np.float32)
     for query in range(len(candidates)):
         span = slice(candidates.offsets[query], candidates.offsets[query + 1])
-        rows = candidates.docs[span]
-        values = np.asarray(score_query(query, rows), dtype=np.float32)
-        refuse_non_finite(values[None, :], first_query=query, documents=rows)
-        order = np.lexsort((ties[rows], -values))
-        docs[span], scores[span] = rows[order], values[order]
-    return Run(offsets=candidates.offsets, docs=docs, scores=scores)
+        scores[span] = score_query(query, candidates.docs[span])
+    return rank_scored(candidates, scores, ties)
+
+
+def rank_scored(candidates: Candidates, scores: Float32Array, ties: Int32Array) -> Run:
+    """Order candidates that have their scores.
+
+    Args:
+        candidates: what to order.
+        scores: of the entries of `candidates.docs`, float32.
+        ties: from `tie_ranks`.
+
+    Raises:
+        ScoreError: a score is NaN or infinite.
+    """
+    query = np.repeat(np.arange(len(candidates)), np.diff(candidates.offsets))
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        entry = int(np.argmax(bad))
+        refuse_non_finite(
+            scores[entry][None, None],
+            first_query=int(query[entry]),
+            documents=candidates.docs[entry][None],
+        )
+    order = np.lexsort((-rank_keys(scores, ties[candidates.docs]), query))
+    return Run(offsets=candidates.offsets, docs=candidates.docs[order], scores=scores[order])
 
 
 def refuse_non_finite(
@@ -165,8 +167,10 @@ def drop_identical(
 
     Some reference evaluations leave such documents out; search one deeper before calling this.
     """
-    rows = {doc: row for row, doc in enumerate(doc_ids.to_pylist())}
-    same = np.asarray([rows.get(query, -1) for query in query_ids.to_pylist()], dtype=np.int32)
+    import pyarrow.compute as pc
+
+    found = pc.index_in(query_ids, value_set=doc_ids)
+    same = pc.fill_null(found, -1).to_numpy().astype(np.int32)
     lengths = np.diff(run.offsets)
     kept = run.docs != np.repeat(same, lengths)
     query = np.repeat(np.arange(len(run)), lengths)

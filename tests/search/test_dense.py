@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from builders import as_lists, candidates, qrels, strings, text_column
 from cmedteb.encoding import encode_distinct, planned
 from cmedteb.errors import ScoreError
 from cmedteb.metrics import score_run
-from cmedteb.search import Vectors, rerank_vectors, search_vectors
+from cmedteb.search import Vectors, dense, rerank_vectors, search_vectors
+from cmedteb.search import collection as collection_module
 from cmedteb.types import Float32Array, Run, Similarity
 
 
@@ -206,3 +209,113 @@ def test_a_constant_encoder_reranks_at_chance(first: bool) -> None:
     spread = 4 * float(np.std(shuffles))
     assert chance_map(run, judged, ids) == pytest.approx(float(np.mean(shuffles)), abs=spread)
     assert spread < 0.1
+
+
+def small_integers(rows: int, *, seed: int, levels: int, width: int = 6) -> Float32Array:
+    """Vectors whose products are integers, exact in any order, and often equal."""
+    draw = np.random.default_rng(seed)
+    return draw.integers(-levels, levels + 1, (rows, width)).astype(np.float32)
+
+
+def best_by(scores: Float32Array, ids: list[str], depth: int) -> list[list[tuple[int, float]]]:
+    """trec_eval's order, sorted the plain way."""
+    return [
+        [
+            (row, float(line[row]))
+            for row in sorted(
+                range(len(ids)), key=lambda row, line=line: (line[row], ids[row]), reverse=True
+            )[:depth]
+        ]
+        for line in scores
+    ]
+
+
+@pytest.mark.parametrize("levels", [0, 1, 20])
+@pytest.mark.parametrize("depth", [1, 7, 150, 1000])
+@pytest.mark.parametrize("blocks", [(2**13, 2**10, 2**22), (17, 3, 50)])
+def test_repeats_and_ties_are_ranked_as_by_one_sort(
+    monkeypatch: pytest.MonkeyPatch, levels: int, depth: int, blocks: tuple[int, int, int]
+) -> None:
+    """Texts that stand often, equal vectors of different texts, equal scores of other vectors."""
+    monkeypatch.setattr(dense, "BLOCK_DOCUMENTS", blocks[0])
+    monkeypatch.setattr(dense, "BLOCK_QUERIES", blocks[1])
+    monkeypatch.setattr(collection_module, "EXPANDED", blocks[2])
+    draw = np.random.default_rng(levels)
+    left, right = (
+        small_integers(8, seed=1, levels=levels),
+        small_integers(90, seed=2, levels=levels),
+    )
+    right[40:60] = right[:20]
+    index = draw.integers(0, 90, 200).astype(np.int32)
+    index[:60] = 5
+    asked = draw.integers(0, 8, 12).astype(np.int32)
+    ids = draw.permutation(names(200)).tolist()
+    run = search_vectors(
+        Vectors(left, asked),
+        Vectors(right, index),
+        ids=strings(ids),
+        similarity=Similarity.DOT,
+        depth=depth,
+    )
+    assert as_lists(run) == best_by(left[asked] @ right[index].T, ids, depth)
+
+
+def test_a_query_that_stands_twice_is_answered_twice() -> None:
+    left = Vectors(random_vectors(3, seed=20), np.asarray([2, 0, 2], dtype=np.int32))
+    run = search_vectors(
+        left,
+        each(random_vectors(30, seed=21)),
+        ids=strings(names(30)),
+        similarity=Similarity.DOT,
+        depth=5,
+    )
+    found = as_lists(run)
+    assert found[0] == found[2] != found[1]
+
+
+def test_no_query_and_no_document() -> None:
+    none, some = each(np.empty((0, 4), np.float32)), each(np.ones((3, 4), np.float32))
+    how = {"similarity": Similarity.COSINE, "depth": 5}
+    assert len(search_vectors(none, some, ids=strings("abc"), **how)) == 0
+    assert as_lists(search_vectors(some, none, ids=strings(""), **how)) == [[], [], []]
+    empty = candidates([[], [], []])
+    run = rerank_vectors(some, none, empty, ids=strings(""), similarity=Similarity.DOT)
+    assert as_lists(run) == [[], [], []]
+
+
+@pytest.mark.parametrize("similarity", list(Similarity))
+def test_products_beyond_float32_are_refused_with_their_texts(similarity: Similarity) -> None:
+    left, right = random_vectors(3, seed=22), random_vectors(9, seed=23)
+    left[1], right[4] = 1e19, 1e20
+    index = np.asarray([0, 1, 2, 3, 5, 4, 4], dtype=np.int32)
+    ids, two = strings("abcdefg"), (each(left), Vectors(right, index))
+    if similarity is Similarity.DOT:
+        with pytest.raises(ScoreError, match="query row 1 and document row 5 is inf"):
+            search_vectors(*two, ids=ids, similarity=similarity, depth=1)
+        return
+    assert len(search_vectors(*two, ids=ids, similarity=similarity, depth=1)) == 3
+
+
+@pytest.mark.parametrize("similarity", list(Similarity))
+@pytest.mark.parametrize("repeats", [False, True])
+def test_a_mapped_file_is_never_copied_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, similarity: Similarity, repeats: bool
+) -> None:
+    monkeypatch.setattr(dense, "BLOCK_DOCUMENTS", 256)
+    rows, width = 12_000, 512
+    stored = np.memmap(tmp_path / "vectors", np.float32, "w+", shape=(rows, width))
+    stored[:] = random_vectors(rows, seed=24, width=width)
+    stored.flush()
+    mapped = np.memmap(tmp_path / "vectors", np.float32, "r", shape=(rows, width))
+    index = np.arange(rows, dtype=np.int32)
+    if repeats:
+        index[::3] = 11
+    queries, ids = each(random_vectors(40, seed=25, width=width)), strings(names(rows))
+    tracemalloc.start()
+    run = search_vectors(queries, Vectors(mapped, index), ids=ids, similarity=similarity, depth=9)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < stored.nbytes / 2 == 12_288_000
+    whole = Vectors(np.asarray(mapped).copy(), index)
+    again = search_vectors(queries, whole, ids=ids, similarity=similarity, depth=9)
+    assert as_lists(run) == as_lists(again)

@@ -8,7 +8,14 @@ import pytrec_eval
 from builders import as_lists, candidates, strings
 
 from cmedteb.errors import ScoreError
-from cmedteb.search import drop_identical, rank_candidates, search_blocks, tie_ranks, top_k
+from cmedteb.search import (
+    drop_identical,
+    rank_candidates,
+    rank_scored,
+    search_blocks,
+    tie_ranks,
+    top_k,
+)
 from cmedteb.search import exact as exact_module
 from cmedteb.types import Float32Array, Int32Array, Run
 
@@ -143,6 +150,19 @@ def test_rerank_returns_exactly_the_candidates() -> None:
     for query, (found, given) in enumerate(zip(as_lists(run), listed, strict=True)):
         mine = oracle(scores[query, given], [ids[row] for row in given], len(given))
         assert [row for row, _ in found] == [given[place] for place in mine]
+
+
+def test_scores_of_candidates_are_ordered_list_by_list() -> None:
+    listed = candidates([[3, 1, 0], [], [2, 2], [0, 3]])
+    scores = np.asarray([1, 5, 5, 0.5, 0.5, -2, -1], dtype=np.float32)
+    run = rank_scored(listed, scores, tie_ranks(strings("abcd")))
+    assert as_lists(run) == [
+        [(1, 5.0), (0, 5.0), (3, 1.0)],
+        [],
+        [(2, 0.5), (2, 0.5)],
+        [(3, -1.0), (0, -2.0)],
+    ]
+    assert len(rank_scored(candidates([]), scores[:0], tie_ranks(strings("ab")))) == 0
 
 
 def test_drop_identical_drops_the_querys_own_document_and_cuts() -> None:
