@@ -20,6 +20,7 @@ from cmedteb.models import ModelOptions, System
 from cmedteb.models import load_model as load_system
 from cmedteb.results import ORIGINAL, Overwrite, TaskResult
 from cmedteb.runner import Observer, RunOptions, run_tasks
+from cmedteb.search import SearchMethod
 from cmedteb.tasks import Task, catalogue, resolve
 
 
@@ -54,6 +55,7 @@ def prepare(  # noqa: PLR0913  one argument a flag
     judgements: str = ORIGINAL,
     overlays: str | Path | None = None,
     overwrite: str = "missing",
+    search: str = "exact",
     **options: Any,  # noqa: ANN401  fields of RunOptions
 ) -> Plan:
     """Resolve names to tasks and overlays.
@@ -78,6 +80,7 @@ def prepare(  # noqa: PLR0913  one argument a flag
             judgements=judgements,
             overlays=versions,
             overwrite=Overwrite(overwrite),
+            search=SearchMethod(search),
             **options,
         ),
         benchmarks={

@@ -41,6 +41,7 @@ PLAN_FLAGS = (
     "depth",
     "batch_tokens",
     "vectors",
+    "search",
     "overwrite",
     "keep_going",
     "judgements",
@@ -114,6 +115,13 @@ class VectorFolder(click.ParamType[Path | None]):
 )
 @click.option(
     "--overlays", type=EXISTING_FOLDER, help="Where versions lie: DIR/<Task>/vN.tsv.gz and vN.json."
+)
+@click.option(
+    "--search",
+    type=click.Choice(["exact", "faiss-hnsw", "faiss-ivf"]),
+    default="exact",
+    show_default=True,
+    help="Of dense vectors; the others say what share of the exact best they found.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N queries or pairs.")
 @click.option(

@@ -113,18 +113,20 @@ class Bm25:
         tokenizer: a name in `tokenize.TOKENIZERS`, or any function from text to tokens.
         k1: saturation of the term frequency.
         b: strength of the length normalisation.
+        name: under which results are filed; of a card, its name.
     """
 
     tokenizer: str | Tokenize = "bigrams"
     k1: float = 0.9
     b: float = 0.4
+    name: str = "bm25"
 
     @property
     def facts(self) -> ModelFacts:
         """Name, revision and every setting that moves a score."""
         name = self.tokenizer if isinstance(self.tokenizer, str) else repr(self.tokenizer)
         return ModelFacts(
-            name="cmedteb/bm25",
+            name=f"cmedteb/{self.name}",
             revision=VERSION,
             family="bm25",
             parameters={"query": 0, "document": 0},
@@ -192,7 +194,7 @@ def load(card: ModelCard, options: ModelOptions, weights: Weights | None = None)
             f"the card of {card.name}: unknown tokenizer {tokenizer!r}; there is "
             f"{', '.join(TOKENIZERS)}"
         )
-    return Bm25(**card.settings)
+    return Bm25(**card.settings, name=card.name)
 
 
-LOADER = Loader(load, settings=frozenset(field.name for field in fields(Bm25)))
+LOADER = Loader(load, settings=frozenset(field.name for field in fields(Bm25)) - {"name"})

@@ -27,15 +27,19 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: Knuth's mul
 
 @dataclass(frozen=True)
 class Hashing:
-    """An encoder of `dimension` hashed counts; both sides are the same."""
+    """An encoder of `dimension` hashed counts; both sides are the same.
+
+    Its results are filed under `name`; of a card, the card's.
+    """
 
     dimension: int = 1024
+    name: str = "hashing"
 
     @property
     def facts(self) -> ModelFacts:
         """Name, revision and dimension."""
         return ModelFacts(
-            name="cmedteb/hashing",
+            name=f"cmedteb/{self.name}",
             revision=VERSION,
             family="hashing",
             similarity=Similarity.COSINE,
@@ -76,7 +80,7 @@ def _hashes(text: str) -> NDArray[np.uint64]:
 def load(card: ModelCard, options: ModelOptions, weights: Weights | None = None) -> Hashing:
     """The encoder with the dimension of a card."""
     del options, weights
-    return Hashing(**card.settings)
+    return Hashing(**card.settings, name=card.name)
 
 
-LOADER = Loader(load, settings=frozenset(field.name for field in fields(Hashing)))
+LOADER = Loader(load, settings=frozenset(field.name for field in fields(Hashing)) - {"name"})

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmedteb.encoding.devices import device_name
+from cmedteb.encoding.pipeline import Source
 from cmedteb.errors import DataError, UsageError
 from cmedteb.models.card import Instructions, ModelCard, Prompts, known
 from cmedteb.models.networks.network import Network, Recipe, open_network
@@ -151,15 +152,22 @@ class Instruct:
         """Vectors of shape (len(texts), dimension), in float32."""
         return self._encode(texts, Role.DOCUMENT)
 
+    def source(self, role: Role, budget: int | None = None) -> Source:
+        """Vectors of a column, see `protocols.Engined`."""
+        return self.network.engine.source(self._prompt(role), budget)
+
     def _encode(self, texts: Sequence[str], role: Role) -> Float32Array:
+        prompt = self._prompt(role)
+        return self.network.encode([prompt + text for text in texts])
+
+    def _prompt(self, role: Role) -> str:
         if self.bound is None:
             raise UsageError(
                 f"{self.network.weights.name}: its prompt {self.voice.card.query!r} needs an "
                 "instruction, and its card has none: bind it to a task with for_task, or say the "
                 "prompt with --query-prompt"
             )
-        prompt = self.bound.get(role, "")
-        return self.network.encode([prompt + text for text in texts])
+        return self.bound.get(role, "")
 
     @property
     def _settings(self) -> dict[str, Any]:

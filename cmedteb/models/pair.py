@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cmedteb.encoding import Encoded
+from cmedteb.encoding import Encoded, Source, default_budget, planned
 from cmedteb.encoding.plan import batches
 from cmedteb.errors import DataError, ScoreError, UsageError
 from cmedteb.models.card import UNKNOWN, Family, ModelCard, Prompts, Tower, known
@@ -24,6 +24,7 @@ from cmedteb.models.custom import facts_of
 from cmedteb.models.options import COMMON, OF_PARTS, ModelOptions
 from cmedteb.models.protocols import (
     Encoder,
+    Engined,
     ModelFacts,
     Role,
     Streaming,
@@ -111,6 +112,17 @@ class Pair:
         """Vectors by the document side, shape (len(texts), dimension)."""
         vectors = np.asarray(self.document.encode_documents(texts), dtype=np.float32)
         return self._checked(vectors, Role.DOCUMENT)
+
+    def source(self, role: Role, budget: int | None = None) -> Source:
+        """Vectors of one side's texts: by that side's own engine, where it has one."""
+        side = self.query if role is Role.QUERY else self.document
+        if isinstance(side, Engined):
+            inner = side.source(role, budget)
+            return lambda texts: (Encoded(at, self._checked(v, role)) for at, v in inner(texts))
+        facts = facts_of(side)
+        encode = self.encode_queries if role is Role.QUERY else self.encode_documents
+        room = budget or default_budget(facts.device)
+        return planned(encode, budget=room, cap=facts.max_length)
 
     def _checked(self, vectors: Float32Array, role: Role) -> Float32Array:
         """For a side that states no width before it has encoded something."""
@@ -250,7 +262,8 @@ def _family(spec: str) -> Family | None:
 def _encoder(system: System) -> Encoder:
     if not isinstance(system, Encoder):
         raise UsageError(
-            f"{facts_of(system).name} makes no vectors, so it cannot be a side of a pair"
+            f"{facts_of(system).name} does not make one vector of a text, so it cannot "
+            "be a side of a pair"
         )
     return system
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from cmedteb.encoding import Encoded
+from cmedteb.encoding.pipeline import Source
 from cmedteb.types import (
     Candidates,
     Corpus,
@@ -154,6 +155,20 @@ class Streaming(Protocol):
 
     def stream(self, texts: Sequence[str], role: Role) -> Iterator[Encoded]:
         """Vectors of all texts, in any order; every row exactly once."""
+        ...
+
+
+@runtime_checkable
+class Engined(Protocol):
+    """An encoder that reads a whole column of texts in the order and batches that suit it."""
+
+    def source(self, role: Role, budget: int | None = None) -> Source:
+        """What gives the vectors of a column of texts, in any order.
+
+        Args:
+            role: the side that the texts stand on.
+            budget: tokens of one forward pass, padding counted; None lets it find them.
+        """
         ...
 
 

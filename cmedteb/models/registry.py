@@ -171,6 +171,8 @@ def _described(family: Family, title: str, settings: Mapping[str, str] | None = 
 
 
 def _unknown(spec: str) -> str:
+    if spec.startswith(("/", "./", "../", "~")):
+        return f"there is no folder {spec}: give the folder that a model was saved to"
     close = get_close_matches(spec, all_cards(), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return (

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cmedteb.encoding import default_budget, planned
+from cmedteb.encoding.engine import Engine
+from cmedteb.encoding.pipeline import Source
 from cmedteb.models.card import Family, ModelCard
 from cmedteb.models.options import ModelOptions
 from cmedteb.models.protocols import ModelFacts, Role, TaskContext
@@ -24,6 +27,7 @@ from cmedteb.models.sbert.binding import (
     facts_of_library,
     refuse_other_dimension,
 )
+from cmedteb.models.sbert.fast import Plain, engine_of
 from cmedteb.models.sbert.load import Loaded, Settings, open_library
 from cmedteb.models.weights import Weights, of_tower
 from cmedteb.types import Float32Array
@@ -61,6 +65,23 @@ class SentenceTransformer:
         """The same model with the prompts that this kind of task takes."""
         return replace(self, bound=bind(self.loaded, context))
 
+    @property
+    def path(self) -> str:
+        """`engine`, or `plain: ` and why the library's own loop runs; by side where they differ."""
+        query, document = (_path(self._engine(role)) for role in (Role.QUERY, Role.DOCUMENT))
+        return query if query == document else f"query: {query}; document: {document}"
+
+    def source(self, role: Role, budget: int | None = None) -> Source:
+        """Vectors of a column, see `protocols.Engined`."""
+        engine = self._engine(role)
+        if isinstance(engine, Engine):
+            return engine.source(self.bound.prompt(role), budget)
+        return planned(
+            lambda texts: self._plain(texts, role),
+            budget=budget or default_budget(self.model.device.type) * engine.scale,
+            cap=self.bound.routes[role].max_length,
+        )
+
     def encode_queries(self, texts: Sequence[str]) -> Float32Array:
         """Vectors of shape (len(texts), dimension), in float32."""
         return self._encode(texts, Role.QUERY)
@@ -70,6 +91,23 @@ class SentenceTransformer:
         return self._encode(texts, Role.DOCUMENT)
 
     def _encode(self, texts: Sequence[str], role: Role) -> Float32Array:
+        engine = self._engine(role)
+        if not texts:
+            return np.empty((0, self.facts.dimension or 0), dtype=np.float32)
+        if not isinstance(engine, Engine):
+            return self._plain(texts, role)
+        prompt = self.bound.prompt(role)
+        return engine.encode([prompt + text for text in texts])
+
+    def _engine(self, role: Role) -> Engine | Plain:
+        route, prompt = self.bound.routes[role], self.bound.prompt(role)
+        kept = self.loaded.kept
+        if (route.task, prompt) not in kept:
+            kept[route.task, prompt] = engine_of(self.loaded, route, prompt)
+        found: Engine | Plain = kept[route.task, prompt]
+        return found
+
+    def _plain(self, texts: Sequence[str], role: Role) -> Float32Array:
         vectors: Any = self.model.encode(
             list(texts),
             prompt=self.bound.prompt(role),
@@ -79,6 +117,10 @@ class SentenceTransformer:
             task=self.bound.routes[role].task,
         )
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
+
+
+def _path(engine: Engine | Plain) -> str:
+    return f"plain: {engine.reason}" if isinstance(engine, Plain) else "engine"
 
 
 def load(

@@ -72,6 +72,22 @@ class StorageRecord(Strict):
     bytes_per_document: float
 
 
+class ApproximateSearch(Strict):
+    """How a corpus was searched where it was not exactly, and how much of the best it found.
+
+    Attributes:
+        method: the kind of index.
+        parameters: of the index.
+        recall: share of the exact best documents found, over the sampled queries.
+        sampled: how many queries that was measured on.
+    """
+
+    method: str
+    parameters: dict[str, int | str]
+    recall: float
+    sampled: int
+
+
 class ModelRecord(Strict):
     """The model as `model.json` holds it."""
 
@@ -127,9 +143,11 @@ class TaskResult(Strict):
     tokens: int | None
     cost: float | None = None
     answered_as: str | None = None
+    encoding_path: str | None = None
     texts_encoded: int
     cache_hits: int
     storage: StorageRecord | None = None
+    search: ApproximateSearch | None = None
     fingerprint: str
     fingerprint_of: dict[str, Any]
     receipts: Receipt

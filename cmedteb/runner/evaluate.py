@@ -31,7 +31,7 @@ from cmedteb.runner.observer import Observer, Silent
 from cmedteb.runner.predict import Predictor, batched
 from cmedteb.runner.record import Effort, Setting, differences, make_result
 from cmedteb.runner.timing import Phases
-from cmedteb.search import drop_identical
+from cmedteb.search import SearchMethod, drop_identical
 from cmedteb.tasks import RerankingTask, RetrievalTask, Scored, StsTask, Task
 from cmedteb.types import PairData, RankingData, TaskType
 
@@ -49,6 +49,7 @@ class RunOptions:
     depth: int = 100
     batch_tokens: int | None = None
     vectors: Path | None = None
+    search: SearchMethod = SearchMethod.EXACT
     overwrite: Overwrite = Overwrite.MISSING
     keep_going: bool = False
     judgements: str = ORIGINAL
@@ -167,6 +168,7 @@ class _Evaluation:
             limit=self.options.limit,
             depth=self.options.depth,
             batch_tokens=predictor.budget,
+            method=self.options.search,
         )
 
     def _predictor(self) -> Predictor:
@@ -175,6 +177,7 @@ class _Evaluation:
             facts=self.facts,
             batch_tokens=self.options.batch_tokens,
             vectors=self.options.vectors,
+            method=self.options.search,
             phases=self.phases,
             observer=self.observer,
         )
@@ -207,6 +210,7 @@ class _Evaluation:
             work=predictor.work,
             cost=_difference(before.cost, after.cost),
             answered_as=getattr(self.system, "answered_as", None),
+            path=getattr(self.system, "path", None),
         )
         result = make_result(setting, scored, effort=effort, receipt=receipt)
         return self.store.write(path, result)

@@ -30,6 +30,7 @@ from cmedteb.models import (
     CollectionScorer,
     Composite,
     Encoder,
+    Engined,
     ModelFacts,
     Narrowing,
     PairsByPart,
@@ -45,12 +46,14 @@ from cmedteb.runner.observer import Observer
 from cmedteb.runner.record import Work, major_versions
 from cmedteb.runner.timing import Phases
 from cmedteb.search import (
+    SearchMethod,
     Vectors,
     bytes_per_document,
     quantized_pairs,
-    rank_candidates,
+    rank_scored,
     rerank_quantized,
     rerank_vectors,
+    search_approximately,
     search_quantized,
     search_vectors,
     tie_ranks,
@@ -105,6 +108,7 @@ class Predictor:
         phases: the clock of the task.
         observer: told of progress.
         part_of: the composite that this system is a part of.
+        method: how a corpus of dense vectors is searched.
     """
 
     system: System
@@ -114,6 +118,7 @@ class Predictor:
     phases: Phases
     observer: Observer
     part_of: ModelFacts | None = None
+    method: SearchMethod = SearchMethod.EXACT
     work: Work = field(default_factory=Work)
 
     @property
@@ -216,8 +221,18 @@ class Predictor:
             if self.facts.storage is not Storage.FLOAT32:
                 return self._rank_codes(queries, documents, data, depth, how)
             if data.candidates is None:
-                return search_vectors(queries, documents, depth=depth, **how)
+                return self._search(queries, documents, depth, how)
             return rerank_vectors(queries, documents, data.candidates, **how)
+
+    def _search(self, queries: Vectors, documents: Vectors, depth: int, how: _Comparison) -> Run:
+        device = "cpu" if self.facts.device == "cpu" else "auto"
+        if self.method is SearchMethod.EXACT:
+            return search_vectors(queries, documents, depth=depth, device=device, **how)
+        found = search_approximately(
+            queries, documents, depth=depth, method=self.method, device=device, **how
+        )
+        self.work.approximate = found.record
+        return found.run
 
     def _rank_codes(
         self,
@@ -245,12 +260,7 @@ class Predictor:
             data.corpus.texts,
             data.corpus.texts.index[candidates.docs],
         )
-
-        def score_query(row: int, docs: Int32Array) -> Float32Array:
-            del docs
-            return scores[candidates.offsets[row] : candidates.offsets[row + 1]]
-
-        return rank_candidates(score_query, candidates, tie_ranks(data.corpus.ids))
+        return rank_scored(candidates, scores, tie_ranks(data.corpus.ids))
 
     def _score_pairs(
         self,
@@ -301,8 +311,11 @@ class Predictor:
             )
         if not isinstance(system, Encoder):
             raise UsageError(f"{self.facts.name} has no vectors")
-        encode = system.encode_queries if role is Role.QUERY else system.encode_documents
-        source = planned(encode, budget=self.budget, cap=self.facts.max_length)
+        if isinstance(system, Engined):
+            source = system.source(role, self.batch_tokens)
+        else:
+            encode = system.encode_queries if role is Role.QUERY else system.encode_documents
+            source = planned(encode, budget=self.budget, cap=self.facts.max_length)
         return encode_distinct(source, texts, on_batch=self.observer.advanced, store=store)
 
     def _note_storage(self, size: float | None) -> None:

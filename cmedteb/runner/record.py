@@ -14,6 +14,7 @@ from cmedteb import __version__
 from cmedteb.models import ModelFacts
 from cmedteb.results import TaskResult, fingerprint
 from cmedteb.results.schema import (
+    ApproximateSearch,
     Judgements,
     ModelRecord,
     Phase,
@@ -23,6 +24,7 @@ from cmedteb.results.schema import (
     score_entry,
 )
 from cmedteb.runner.timing import Phases
+from cmedteb.search import SearchMethod, SearchRecord, search_settings
 from cmedteb.tasks import Scored, TaskCard
 from cmedteb.tasks.base import SEED
 from cmedteb.types import Provenance, TaskType
@@ -43,6 +45,7 @@ class Setting:
         limit: how many queries, if not all.
         depth: how deep a retrieval run is cut.
         batch_tokens: recorded; not part of the fingerprint.
+        method: how a corpus of dense vectors is searched.
     """
 
     card: TaskCard
@@ -52,6 +55,7 @@ class Setting:
     limit: int | None
     depth: int
     batch_tokens: int
+    method: SearchMethod = SearchMethod.EXACT
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -71,7 +75,15 @@ class Setting:
             **facts.identity,
             "sts_sides": list(facts.sts_sides or ()) if self.card.type is TaskType.STS else None,
             "libraries": major_versions((*OWN_LIBRARIES, *facts.libraries)),
+            **self._approximate,
         }
+
+    @property
+    def _approximate(self) -> dict[str, Any]:
+        """An exact search adds nothing."""
+        if self.method is SearchMethod.EXACT or self.card.type is not TaskType.RETRIEVAL:
+            return {}
+        return {"search": {"method": self.method, **search_settings(self.method, self.depth)}}
 
     @property
     def fingerprint(self) -> str:
@@ -92,11 +104,13 @@ class Work:
         encoded: distinct texts (or pairs, of a pair scorer) that went through the model.
         reused: distinct texts whose vectors were kept from before.
         bytes_per_document: of the document vectors as they are stored; None where there are none.
+        approximate: what an approximate search found; None where it was exact.
     """
 
     encoded: int = 0
     reused: int = 0
     bytes_per_document: float | None = None
+    approximate: SearchRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,7 @@ class Effort:
         work: what was encoded and what was there.
         cost: of calls to an endpoint, in the currency of its price.
         answered_as: what an endpoint called the model that answered.
+        path: `engine`, or why the library's own loop encoded.
     """
 
     phases: Phases
@@ -116,6 +131,7 @@ class Effort:
     work: Work
     cost: float | None = None
     answered_as: str | None = None
+    path: str | None = None
 
 
 def make_result(
@@ -164,9 +180,11 @@ def make_result(
         tokens=effort.tokens,
         cost=effort.cost,
         answered_as=effort.answered_as,
+        encoding_path=effort.path,
         texts_encoded=effort.work.encoded,
         cache_hits=effort.work.reused,
         storage=_storage(facts, effort.work),
+        search=_search(effort.work),
         fingerprint=setting.fingerprint,
         fingerprint_of=setting.identity,
         receipts=receipt,
@@ -213,6 +231,10 @@ def _storage(facts: ModelFacts, work: Work) -> StorageRecord | None:
         rescored=facts.rescore,
         bytes_per_document=work.bytes_per_document,
     )
+
+
+def _search(work: Work) -> ApproximateSearch | None:
+    return ApproximateSearch(**work.approximate._asdict()) if work.approximate else None
 
 
 def _sides(facts: ModelFacts) -> dict[str, str] | None:

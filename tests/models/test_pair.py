@@ -265,7 +265,7 @@ def test_half_a_pair_is_refused(berts: Path) -> None:
 
 
 def test_a_side_without_vectors_is_refused(berts: Path) -> None:
-    with pytest.raises(UsageError, match="cmedteb/bm25 makes no vectors"):
+    with pytest.raises(UsageError, match="cmedteb/bm25 does not make one vector"):
         two("bm25", berts / "one")
 
 

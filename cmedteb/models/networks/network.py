@@ -9,11 +9,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cmedteb.encoding.devices import resolve_device, resolve_dtype
+from cmedteb.encoding.engine import Engine, Padding
+from cmedteb.encoding.lanes import lane_to
+from cmedteb.encoding.plan import Budget, open_budget
 from cmedteb.errors import DataError, UsageError
 from cmedteb.models.networks.loading import (
     need_libraries,
@@ -22,7 +26,7 @@ from cmedteb.models.networks.loading import (
     told_plainly,
 )
 from cmedteb.models.networks.pooling import Pooling, finish, pool
-from cmedteb.models.networks.token_ids import Batch, PaddingSide, TokenIds, token_ids
+from cmedteb.models.networks.token_ids import PaddingSide, TokenIds, token_ids
 from cmedteb.models.options import ModelOptions
 from cmedteb.models.weights import Weights
 from cmedteb.types import Float32Array
@@ -65,6 +69,10 @@ class Counter:
 
     tokens: int = 0
 
+    def add(self, tokens: int) -> None:
+        """So many more."""
+        self.tokens += tokens
+
 
 @dataclass(frozen=True)
 class Network:
@@ -78,6 +86,7 @@ class Network:
         dimension: of the vectors as they are returned.
         parameters: weights that were read, counted.
         places_positions: whether its positions must be told where texts are padded on the left.
+        budget: tokens of one forward pass, as learned so far.
         counter: of the tokens that went through.
     """
 
@@ -88,6 +97,7 @@ class Network:
     dimension: int
     parameters: int
     places_positions: bool
+    budget: Budget
     counter: Counter = field(default_factory=Counter)
 
     @property
@@ -95,36 +105,39 @@ class Network:
         """Whether the model's own code runs, not that of transformers."""
         return not type(self.model).__module__.startswith("transformers.")
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs it over many texts."""
+        return Engine(
+            tokenise=self.ids.together,
+            forward=self._vectors,
+            padding=Padding(self.ids.filler, left=self.ids.left),
+            lane=lane_to(self.model.device),
+            budget=self.budget,
+            longest=self.ids.max_length,
+            count=self.counter.add,
+        )
+
     def encode(self, texts: Sequence[str]) -> Float32Array:
-        """Vectors of texts, all of them in one forward pass; shape (len(texts), dimension).
+        """Vectors of texts, shape (len(texts), dimension).
 
         Args:
             texts: with their prompts.
 
         Raises:
-            ModelError: a text does not end as the recipe says, or has no token.
+            ModelError: a text does not end as the recipe says.
         """
-        import torch
-
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        ids = self.ids(texts)
-        self.counter.tokens += sum(map(len, ids))
-        with torch.inference_mode():
-            batch = self.ids.pad(ids)
-            batch = Batch(batch.ids.to(self.model.device), batch.mask.to(self.model.device))
-            vectors = pool(self._states(batch), batch.mask, self.recipe.pooling)
-            kept = finish(vectors, normalise=self.recipe.normalise, width=self.recipe.width)
-            return np.asarray(kept.cpu().numpy(), dtype=np.float32)
+        return self.engine.encode(texts)
 
-    def _states(self, batch: Batch) -> Tensor:
+    def _vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
         places = {}
         if self.places_positions:
-            places["position_ids"] = (batch.mask.cumsum(dim=1) - 1).clamp(min=0)
-        found: Tensor = self.model(
-            input_ids=batch.ids, attention_mask=batch.mask, **places
-        ).last_hidden_state
-        return found
+            places["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        found = self.model(input_ids=ids, attention_mask=mask, **places).last_hidden_state
+        vectors = pool(found, mask, self.recipe.pooling)
+        return finish(vectors, normalise=self.recipe.normalise, width=self.recipe.width)
 
 
 def open_network(weights: Weights, recipe: Recipe, options: ModelOptions) -> Network:
@@ -170,6 +183,7 @@ def open_network(weights: Weights, recipe: Recipe, options: ModelOptions) -> Net
         dimension=recipe.width or width,
         parameters=parameters,
         places_positions=ids.left and _counts_from_zero(model),
+        budget=open_budget(device),
     )
 
 

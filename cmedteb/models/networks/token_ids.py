@@ -1,4 +1,4 @@
-"""From texts to token ids for one network: what is cut, what closes a text, how a batch is padded.
+"""From texts to token ids for one network: what is cut, and what closes a text.
 
 Where the last token is pooled, that token is the vector, and libraries lose it in silence: some
 tokenizers' files never add it, transformers 5 no longer adds it for files that transformers 4
@@ -11,22 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NoReturn
 
+import numpy as np
+
+from cmedteb.encoding.tokens import Ragged, RustTokens, probes, ragged, same
 from cmedteb.errors import DataError, ModelError, UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 PaddingSide = Literal["left", "right"]
 PROBE = "probe 1 "
-
-
-class Batch(NamedTuple):
-    """Padded ids and their mask (1 at real tokens), each of shape (texts, tokens)."""
-
-    ids: Tensor
-    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class TokenIds:
     padding_side: PaddingSide
     whose: str
 
-    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+    def together(self, texts: Sequence[str]) -> Ragged:
         """Ids of each text, cut to the maximum length and closed.
 
         A text of no token (the empty text, where nothing closes texts) is read as one padding
@@ -60,29 +54,28 @@ class TokenIds:
         Raises:
             ModelError: a text does not end with the closing token.
         """
-        found: list[list[int]] = self.tokenizer(
-            list(texts), truncation=True, max_length=self.max_length - self.append
-        )["input_ids"]
-        if self.append and self.closing_id is not None:
-            found = [[*ids, self.closing_id] for ids in found]
+        rust = self._rust
+        return self._closed(self._cut(texts) if rust is None else rust(texts), texts)
+
+    @cached_property
+    def _rust(self) -> RustTokens | None:
+        """The Rust tokenizer by itself, where it gives what the library's call does."""
+        cap = self.max_length - self.append
+        rust, texts = RustTokens.of(self.tokenizer, cap), probes(cap)
+        return rust if rust is not None and same(rust(texts), self._cut(texts)) else None
+
+    def _cut(self, texts: Sequence[str]) -> Ragged:
+        cap = self.max_length - self.append
+        return ragged(self.tokenizer(list(texts), truncation=True, max_length=cap)["input_ids"])
+
+    def _closed(self, found: Ragged, texts: Sequence[str]) -> Ragged:
         if self.closing_id is None:
-            return [ids or [self.filler] for ids in found]
-        for text, ids in zip(texts, found, strict=True):
-            self._refuse_open(text, ids)
+            return found.inserted(np.flatnonzero(found.lengths == 0), self.filler)
+        if self.append:
+            return found.inserted(np.arange(len(texts)), self.closing_id)
+        for row in np.flatnonzero(~found.end_with(self.closing_id))[:1].tolist():
+            self._refuse_open(texts[row], found.of(row))
         return found
-
-    def pad(self, ids: Sequence[Sequence[int]]) -> Batch:
-        """One batch, as wide as its longest text."""
-        import torch
-
-        width = max(map(len, ids))
-        padded = torch.full((len(ids), width), self.filler)
-        mask = torch.zeros((len(ids), width), dtype=torch.long)
-        for row, text in enumerate(ids):
-            place = slice(width - len(text), width) if self.left else slice(0, len(text))
-            padded[row, place] = torch.tensor(text)
-            mask[row, place] = 1
-        return Batch(padded, mask)
 
     @property
     def filler(self) -> int:
@@ -101,7 +94,8 @@ class TokenIds:
         Raises:
             ModelError: a text does not end with the closing token.
         """
-        self([PROBE, PROBE * self.max_length])
+        texts = [PROBE, PROBE * self.max_length]
+        self._closed(self._cut(texts), texts)
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt that leaves no room for a text.
@@ -118,9 +112,7 @@ class TokenIds:
                 "Raise --max-length or shorten the prompt."
             )
 
-    def _refuse_open(self, text: str, ids: list[int]) -> None:
-        if ids[-1:] == [self.closing_id]:
-            return
+    def _refuse_open(self, text: str, ids: list[int]) -> NoReturn:
         import transformers
 
         last = self.tokenizer.convert_ids_to_tokens(ids[-1]) if ids else "no token"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cmedteb.encoding.devices import resolve_device, resolve_dtype
+from cmedteb.encoding.plan import CPU_BUDGET, Budget, open_budget
 from cmedteb.errors import DataError
 from cmedteb.models.card import Family, Instructions, ModelCard, Prompts, known
 from cmedteb.models.networks.loading import need_libraries, refuse_empty_tokenizer, told_plainly
@@ -110,27 +111,56 @@ def _tasks(card: ModelCard) -> dict[str, str]:
 
 @dataclass
 class TokenCounter:
-    """Counts the real tokens that pass through a model's forward."""
+    """Counts the real tokens that pass through a model, without making a device wait.
 
-    tokens: int = 0
+    Attributes:
+        counted: tokens, as far as they are known.
+        waiting: a count that lies on a device until somebody asks.
+    """
+
+    counted: int = 0
+    waiting: torch.Tensor | None = None
+
+    @property
+    def tokens(self) -> int:
+        """So far."""
+        waiting, self.waiting = self.waiting, None
+        self.counted += 0 if waiting is None else int(waiting)
+        return self.counted
+
+    def add(self, tokens: int) -> None:
+        """So many more, which somebody else has counted."""
+        self.counted += tokens
 
     def __call__(self, _module: object, inputs: tuple[Any, ...]) -> None:
         """A torch forward pre-hook. Static embeddings have no mask, because they pad nothing."""
         features = inputs[0] if inputs else {}
         if (mask := features.get("attention_mask")) is not None:
-            self.tokens += int(mask.sum())
+            found = mask.sum()
+            self.waiting = found if self.waiting is None else self.waiting + found
         elif (ids := features.get("input_ids")) is not None:
-            self.tokens += int(ids.numel())
+            self.counted += int(ids.numel())
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model of the library, and how it was asked to run."""
+    """A model of the library, and how it was asked to run.
+
+    Attributes:
+        model: the library's own object.
+        weights: where it was read from.
+        settings: how it was asked to run.
+        budget: tokens of one forward pass, as learned so far.
+        counter: of tokens.
+        kept: what was found out about a side and its prompt, for families to keep.
+    """
 
     model: Any
     weights: Weights
     settings: Settings
+    budget: Budget = field(default_factory=lambda: Budget(CPU_BUDGET))
     counter: TokenCounter = field(default_factory=TokenCounter)
+    kept: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def routes(self, task: TaskType) -> dict[Role, Route]:
         """The way of each side's texts; both go the same where the card names one for pairs.
@@ -164,7 +194,8 @@ def open_library(weights: Weights, settings: Settings, *, family: Family) -> Loa
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = resolve_device(settings.device)
     dtype: torch.dtype = getattr(torch, resolve_dtype(settings.dtype, device))
-    loaded = Loaded(_open(weights, settings, family, (device, dtype)), weights, settings)
+    model = _open(weights, settings, family, (device, dtype))
+    loaded = Loaded(model, weights, settings, open_budget(device))
     routes = loaded.routes(TaskType.RETRIEVAL)
     for route in routes.values():
         tokenizer = getattr(route.modules[0], "tokenizer", None)

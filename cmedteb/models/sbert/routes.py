@@ -45,7 +45,7 @@ class Route:
     def pooling(self) -> str:
         """The modules after the transformer with their modes, such as `mean > Normalize`."""
         steps = [_step(module) for module in self.modules]
-        return " > ".join(steps if _is_table(self.modules[0]) else steps[1:] or steps)
+        return " > ".join(steps if is_table(self.modules[0]) else steps[1:] or steps)
 
     @property
     def modes(self) -> set[str]:
@@ -222,10 +222,11 @@ def align_types(routes: Mapping[Role, Route], dtype: torch.dtype, *, tables: tor
             if any(isinstance(part, PreTrainedModel) for part in module.modules()):
                 continue
             followed = any(list(later.parameters()) for later in route.modules[place + 1 :])
-            module.to(tables if _is_table(module) and not followed else dtype)
+            module.to(tables if is_table(module) and not followed else dtype)
 
 
-def _is_table(module: object) -> bool:
+def is_table(module: object) -> bool:
+    """Whether it looks vectors of tokens up and does nothing else with them."""
     return type(module).__name__ in {"StaticEmbedding", "SparseStaticEmbedding"}
 
 
