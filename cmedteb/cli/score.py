@@ -44,6 +44,7 @@ def command(
     counts, one without results counts 0.
     """
     from cmedteb.metrics import CUTOFFS, rank_run, read_qrels, read_run
+    from cmedteb.metrics.oracle import verify_table
 
     if (task is None) == (qrels is None):
         raise UsageError("give either -t TASK or --qrels FILE")
@@ -55,6 +56,7 @@ def command(
             f"is {min(judged)!r}). Give the judgements that belong to this run."
         )
     scores = rank_run(run, judged, cutoffs=cutoffs or CUTOFFS)
+    verify_table(scores, run, judged)
     if as_json:
         print_json(_document(scores, per_query=per_query))
     else:

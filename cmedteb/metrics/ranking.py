@@ -1,4 +1,4 @@
-"""Ranking measures by trec_eval's rules, per query; pytrec_eval is the engine.
+"""Ranking measures by trec_eval's rules, per query, straight from index and score arrays.
 
 The rules (trec_eval, usnistgov/trec_eval):
 
@@ -12,37 +12,27 @@ The rules (trec_eval, usnistgov/trec_eval):
   the corpus, has them; nDCG has linear gain and the discount log2(rank + 1).
 
 The room refuses to turn a broken run into a number: a score that is not a finite float32, a
-document returned twice, or judgements that judge nothing raise ScoreError.
+document returned twice, or judgements that judge nothing raise ScoreError. `oracle.py` holds it
+against pytrec_eval.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from itertools import chain, count, islice
 
 import numpy as np
-import pytrec_eval
 
 from cmedteb.errors import ScoreError
-from cmedteb.types import Float64Array, Int32Array, Int64Array, Qrels, Run
+from cmedteb.metrics.cutoffs import at_cutoffs
+from cmedteb.metrics.ranks import MAX_GRADE, Names, bad_grade, bad_score, find_relevant, judged
+from cmedteb.types import Float32Array, Float64Array, Int32Array, Int64Array, Qrels, Run
 
 CUTOFFS: tuple[int, ...] = (1, 3, 5, 10, 20, 100, 1000)
 
-_ENGINE_NAMES = {
-    "ndcg": "ndcg_cut",
-    "map": "map_cut",
-    "recall": "recall",
-    "precision": "P",
-    "hit_rate": "success",
-}
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
-# trec_eval reserves memory in proportion to the largest grade, and overflows at 2**31 - 1.
-_MAX_GRADE = 10_000
-_BATCH = 256
-_Value = TypeVar("_Value", int, float)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,14 +53,6 @@ class QueryScores:
         return {key: float(np.mean(column)) for key, column in self.values.items()}
 
 
-class _Judged(NamedTuple):
-    """One judged query with what was returned for it and how that was judged."""
-
-    query_id: str
-    results: dict[str, float]
-    grades: dict[str, int]
-
-
 def rank_run(
     run: Mapping[str, Mapping[str, float]],
     qrels: Mapping[str, Mapping[str, int]],
@@ -89,14 +71,31 @@ def rank_run(
         cutoffs: the ranks k to cut at.
 
     Returns:
-        `ndcg_at_k`, `map_at_k`, `recall_at_k`, `precision_at_k`, `mrr_at_k` and `hit_rate_at_k`
+        `ndcg_at_k`, `map_at_k`, `recall_at_k`, `precision_at_k`, `hit_rate_at_k` and `mrr_at_k`
         for every k, for each judged query in the order of `qrels`.
 
     Raises:
         ScoreError: a score is NaN, infinite or beyond float32; a grade is not an integer or is out
             of range; nothing is judged.
     """
-    return _evaluate(_judged_from_mappings(run, qrels), cutoffs)
+    query_ids = [query for query, grades in qrels.items() if grades]
+    results = [run.get(query, {}) for query in query_ids]
+    rows: defaultdict[str, int] = defaultdict(count().__next__)
+    run_columns = Run(
+        _offsets(results),
+        _document_rows(results, rows),
+        _scores(query_ids, results),
+    )
+    doc_ids = list(rows)
+    judgements = [qrels[query] for query in query_ids]
+    qrels_columns = Qrels(
+        _offsets(judgements),
+        _document_rows(judgements, rows),
+        _grades(query_ids, judgements),
+        absent=tuple(rows)[len(doc_ids) :],
+    )
+    names = Names(query_ids, doc_ids, qrels_columns.absent)
+    return _evaluate(run_columns, qrels_columns, names, cutoffs)
 
 
 def score_run(
@@ -128,86 +127,26 @@ def score_run(
             that is not there, the tables do not have the same rows, or nothing is judged.
     """
     _check_rows(run, qrels, query_ids)
-    cutoffs = [k for k in CUTOFFS if depth is None or k <= depth]
-    return _evaluate(_judged_from_columns(run, qrels, query_ids, doc_ids), cutoffs)
+    names = Names(query_ids, doc_ids, qrels.absent)
+    return _evaluate(run, qrels, names, [k for k in CUTOFFS if depth is None or k <= depth])
 
 
-def _judged_from_mappings(
-    run: Mapping[str, Mapping[str, float]], qrels: Mapping[str, Mapping[str, int]]
-) -> Iterator[_Judged]:
-    for query_id, judgements in qrels.items():
-        if not judgements:
-            continue
-        results = {doc: float(score) for doc, score in run.get(query_id, {}).items()}
-        for doc, score in results.items():
-            # Written so that NaN, which compares false with everything, fails too.
-            if not abs(score) <= _MAX_FLOAT32:
-                raise _bad_score(query_id, doc, score)
-        grades = {doc: _integer(query_id, doc, grade) for doc, grade in judgements.items()}
-        yield _Judged(query_id, results, grades)
-
-
-def _judged_from_columns(
-    run: Run, qrels: Qrels, query_ids: Sequence[str], doc_ids: Sequence[str]
-) -> Iterator[_Judged]:
-    known = len(doc_ids)
-    for row, query_id in enumerate(query_ids):
-        judged = slice(*_bounds(qrels.offsets, row))
-        if judged.start == judged.stop:
-            continue
-        rows = _checked_rows(qrels.docs[judged], known + len(qrels.absent), query_id, "judgements")
-        names = [doc_ids[i] if i < known else qrels.absent[i - known] for i in rows]
-        grades = _by_document(query_id, names, qrels.grades[judged].tolist(), "judged")
-
-        returned = slice(*_bounds(run.offsets, row))
-        rows = _checked_rows(run.docs[returned], known, query_id, "results")
-        names = [doc_ids[i] for i in rows]
-        scores = run.scores[returned]
-        finite = np.isfinite(scores)
-        if not finite.all():
-            bad = int(np.argmin(finite))
-            raise _bad_score(query_id, names[bad], float(scores[bad]))
-        yield _Judged(query_id, _by_document(query_id, names, scores.tolist(), "returned"), grades)
-
-
-def _evaluate(judged: Iterable[_Judged], cutoffs: Sequence[int]) -> QueryScores:
-    """Score the judged queries batch by batch, so that few dictionaries exist at a time."""
-    names = _engine_names(cutoffs)
-    measures = {f"{base}.{','.join(map(str, cutoffs))}" for base in _ENGINE_NAMES.values()}
-    measures.add("recip_rank")
-    query_ids: list[str] = []
-    rows: list[list[float]] = []
-    queue = iter(judged)
-    while batch := list(islice(queue, _BATCH)):
-        grades = {query.query_id: query.grades for query in batch}
-        _check_grades(batch)
-        engine = pytrec_eval.RelevanceEvaluator(grades, measures)
-        found = engine.evaluate({query.query_id: query.results for query in batch})
-        query_ids.extend(query.query_id for query in batch)
-        rows.extend(
-            [found[query.query_id][name] for name in (*names.values(), "recip_rank")]
-            for query in batch
-        )
-    if not rows:
+def _evaluate(run: Run, qrels: Qrels, names: Names, cutoffs: Sequence[int]) -> QueryScores:
+    if not cutoffs or min(cutoffs) < 1:
+        raise ValueError(f"cutoffs must be one or more positive ranks, not {list(cutoffs)}")
+    judgements = judged(qrels, names)
+    if not len(judgements.rows):
         raise ScoreError(
             "No query is judged, so there is nothing to average over. Check that the judgements "
             "belong to this task and split."
         )
-    table = np.asarray(rows, dtype=np.float64)
-    values = {key: np.ascontiguousarray(table[:, i]) for i, key in enumerate(names)}
-    reciprocal_rank = table[:, -1]
-    for k in cutoffs:
-        values[f"mrr_at_{k}"] = np.where(reciprocal_rank >= 1.0 / k, reciprocal_rank, 0.0)
-    return QueryScores(tuple(query_ids), values)
-
-
-def _engine_names(cutoffs: Sequence[int]) -> dict[str, str]:
-    """Our keys -> the engine's, for all measures but the reciprocal rank."""
-    if not cutoffs or min(cutoffs) < 1:
-        raise ValueError(f"cutoffs must be one or more positive ranks, not {list(cutoffs)}")
-    return {
-        f"{ours}_at_{k}": f"{theirs}_{k}" for ours, theirs in _ENGINE_NAMES.items() for k in cutoffs
-    }
+    values = at_cutoffs(
+        find_relevant(run, judgements, names),
+        judgements.relevant(),
+        queries=len(judgements.rows),
+        cutoffs=cutoffs,
+    )
+    return QueryScores(tuple(names.queries[row] for row in judgements.rows.tolist()), values)
 
 
 def _check_rows(run: Run, qrels: Qrels, query_ids: Sequence[str]) -> None:
@@ -220,53 +159,45 @@ def _check_rows(run: Run, qrels: Qrels, query_ids: Sequence[str]) -> None:
         raise ScoreError("A query id occurs twice: query ids must be unique.")
 
 
-def _check_grades(batch: Iterable[_Judged]) -> None:
-    for query in batch:
-        doc = max(query.grades, key=query.grades.__getitem__)
-        if query.grades[doc] > _MAX_GRADE:
-            raise ScoreError(
-                f"Query {query.query_id!r}, document {doc!r}: grade {query.grades[doc]} is above "
-                f"{_MAX_GRADE}, which trec_eval cannot hold. Map the grades to small integers."
-            )
+def _offsets(tables: Sequence[Mapping[str, object]]) -> Int64Array:
+    return np.cumsum([0, *map(len, tables)], dtype=np.int64)
 
 
-def _bounds(offsets: Int64Array, row: int) -> tuple[int, int]:
-    return int(offsets[row]), int(offsets[row + 1])
+def _document_rows(tables: Sequence[Mapping[str, object]], rows: Mapping[str, int]) -> Int32Array:
+    """The row of every document, in order; `rows` gives a new document the next one."""
+    return np.fromiter(map(rows.__getitem__, chain.from_iterable(tables)), dtype=np.int32)
 
 
-def _checked_rows(docs: Int32Array, limit: int, query_id: str, what: str) -> list[int]:
-    if len(docs) and (int(docs.min()) < 0 or int(docs.max()) >= limit):
-        raise ScoreError(
-            f"Query {query_id!r}: its {what} name a document row outside 0..{limit - 1}. "
-            "Run, judgements and document ids must come from the same corpus."
-        )
-    rows: list[int] = docs.tolist()
-    return rows
+def _scores(query_ids: Sequence[str], results: Sequence[Mapping[str, float]]) -> Float32Array:
+    scores = _values(results)
+    # Written so that NaN, which compares false with everything, fails too.
+    good = np.abs(scores) <= _MAX_FLOAT32
+    if not good.all():
+        bad = int(np.argmin(good))
+        query, doc = _entry(query_ids, results, bad)
+        raise bad_score(query, doc, float(scores[bad]))
+    return scores.astype(np.float32)
 
 
-def _by_document(
-    query_id: str, names: list[str], values: list[_Value], what: str
-) -> dict[str, _Value]:
-    paired = dict(zip(names, values, strict=True))
-    if len(paired) != len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        raise ScoreError(
-            f"Query {query_id!r}: document {twice!r} is {what} twice. Each document may stand "
-            "once in a query."
-        )
-    return paired
+def _grades(query_ids: Sequence[str], judgements: Sequence[Mapping[str, int]]) -> Int32Array:
+    grades = _values(judgements)
+    good = (grades == np.floor(grades)) & np.isfinite(grades) & (grades <= MAX_GRADE)
+    if not good.all():
+        bad = int(np.argmin(good))
+        query, doc = _entry(query_ids, judgements, bad)
+        raise bad_grade(query, doc, judgements[query_ids.index(query)][doc])
+    # How far below 0 makes no difference.
+    return np.maximum(grades, -1.0).astype(np.int32)
 
 
-def _integer(query_id: str, doc: str, grade: int) -> int:
-    if not float(grade).is_integer():
-        raise ScoreError(
-            f"Query {query_id!r}, document {doc!r}: grade {grade!r} is not an integer."
-        )
-    return int(grade)
+def _values(tables: Sequence[Mapping[str, float]]) -> Float64Array:
+    values = chain.from_iterable(table.values() for table in tables)
+    return np.fromiter(map(float, values), dtype=np.float64)
 
 
-def _bad_score(query_id: str, doc: str, score: float) -> ScoreError:
-    return ScoreError(
-        f"Query {query_id!r}, document {doc!r}: the score is {score}, not a finite float32, so "
-        "the run has no order. Look for NaN or overflow (half precision?) in the model's output."
-    )
+def _entry(
+    query_ids: Sequence[str], tables: Sequence[Mapping[str, object]], position: int
+) -> tuple[str, str]:
+    """The query and the document of an entry of all tables put together."""
+    named = ((query, doc) for query, table in zip(query_ids, tables, strict=True) for doc in table)
+    return next(islice(named, position, None))

@@ -17,7 +17,9 @@ from cmedteb.types import RankingData, Run
 class RerankingTask(RetrievalTask):
     """A card of type `reranking`, able to load its data and score the ordered candidates."""
 
-    def score(self, run: Run, data: RankingData, *, depth: int | None = None) -> Scored:
+    def score(
+        self, run: Run, data: RankingData, *, depth: int | None = None, verify: bool = False
+    ) -> Scored:
         """Score the ordered candidates; `depth` has no meaning here and is ignored."""
         del depth
-        return super().score(run, data, depth=None)
+        return super().score(run, data, depth=None, verify=verify)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cmedteb.data import Access, load_ranking
 from cmedteb.metrics import score_run
+from cmedteb.metrics.oracle import verify_run
 from cmedteb.tasks.base import Scored, find_data, summarise
 from cmedteb.tasks.card import TaskCard
 from cmedteb.types import RankingData, Run
@@ -35,17 +36,17 @@ class RetrievalTask:
             limit=limit,
         )
 
-    def score(self, run: Run, data: RankingData, *, depth: int | None) -> Scored:
+    def score(
+        self, run: Run, data: RankingData, *, depth: int | None, verify: bool = False
+    ) -> Scored:
         """Score a run that was cut at `depth`; None for a complete ranking.
 
         Raises:
-            ScoreError: a score is NaN, or nothing is judged.
+            ScoreError: a score is NaN, or nothing is judged; with `verify`, a value differs from
+                pytrec_eval's.
         """
-        by_query = score_run(
-            run,
-            data.qrels,
-            query_ids=data.queries.ids.to_pylist(),
-            doc_ids=data.corpus.ids.to_pylist(),
-            depth=depth,
-        )
+        query_ids, doc_ids = data.queries.ids.to_pylist(), data.corpus.ids.to_pylist()
+        by_query = score_run(run, data.qrels, query_ids=query_ids, doc_ids=doc_ids, depth=depth)
+        if verify:
+            verify_run(by_query, run, data.qrels, query_ids=query_ids, doc_ids=doc_ids)
         return summarise(by_query, task=self.card.name, main_score=self.card.main_score)
