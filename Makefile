@@ -43,5 +43,5 @@ clean: ## remove what was built
 	@touch $@
 
 .venv/full: pyproject.toml constraints.txt | .venv/bin/python
-	$(INSTALL) -e '.[models,faiss,api,mteb,modelscope]' --group dev
+	$(INSTALL) -e '.[models,faiss,api,mteb,modelscope,ray]' --group dev
 	@touch .venv/core $@

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cmedteb.models import ModelOptions, System
 from cmedteb.models import load_model as load_system
 from cmedteb.results import ORIGINAL, Overwrite, TaskResult
 from cmedteb.runner import Observer, RunOptions, run_tasks
+from cmedteb.runner.workers import opened_model
 from cmedteb.search import SearchMethod
 from cmedteb.tasks import Task, catalogue, resolve
 
@@ -40,8 +42,22 @@ class Plan:
 
     def load(self, model: str, **flags: Any) -> System:  # noqa: ANN401  fields of ModelOptions
         """Load a model with the hub and the network that the plan allows."""
+        return load_system(model, self._model_options(flags))
+
+    def opened(
+        self,
+        model: str,
+        *,
+        devices: str = "auto",
+        ray: str | None = None,
+        **flags: Any,  # noqa: ANN401  fields of ModelOptions
+    ) -> AbstractContextManager[System]:
+        """The same model where it is to run: here, or in workers that end with the context."""
+        return opened_model(model, self._model_options(flags), devices=devices, ray=ray)
+
+    def _model_options(self, flags: dict[str, Any]) -> ModelOptions:
         access = self.options.access
-        return load_system(model, ModelOptions(hub=access.hub, offline=access.offline, **flags))
+        return ModelOptions(hub=access.hub, offline=access.offline, **flags)
 
 
 def prepare(  # noqa: PLR0913  one argument a flag

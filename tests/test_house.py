@@ -54,6 +54,7 @@ HEAVY = {
     "openai",
     "pandas",
     "pyarrow",
+    "ray",
     "sentence_transformers",
     "torch",
     "transformers",

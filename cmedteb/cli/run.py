@@ -42,6 +42,7 @@ PLAN_FLAGS = (
     "batch_tokens",
     "vectors",
     "search",
+    "verify",
     "overwrite",
     "keep_going",
     "judgements",
@@ -117,6 +118,15 @@ class VectorFolder(click.ParamType[Path | None]):
     "--overlays", type=EXISTING_FOLDER, help="Where versions lie: DIR/<Task>/vN.tsv.gz and vN.json."
 )
 @click.option(
+    "--devices",
+    default="auto",
+    show_default=True,
+    metavar="auto|all|N|LIST",
+    help="One worker a device: all visible GPUs where there are several, N of them, or 0,2,...",
+)
+@click.option("--ray", metavar="ADDRESS", help="Workers on Ray: HOST:PORT, auto, or local.")
+@click.option("--verify", is_flag=True, help="Compare every ranking score with pytrec_eval's.")
+@click.option(
     "--search",
     type=click.Choice(["exact", "faiss-hnsw", "faiss-ivf"]),
     default="exact",
@@ -179,12 +189,18 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
     quiet = flags["quiet"] or flags["as_json"]
     with TerminalObserver(quiet=quiet) as observer:
         observer.task_started(f"load {Path(model).name}", number=1, total=len(plan.tasks))
-        system = plan.load(model, **model_settings)
-        outcomes = run_tasks(system, plan.tasks, plan.options, observer)
+        where = {"devices": flags["devices"], "ray": flags["ray"]}
+        with plan.opened(model, **where, **model_settings) as system:
+            revision = facts_of(system).revision
+            outcomes = run_tasks(system, plan.tasks, plan.options, observer)
     means = averages(outcomes, plan.benchmarks)
-    filed = _latency(system, plan, tell=_nobody if quiet else note) if flags["latency"] else []
+    filed = []
+    if flags["latency"]:
+        # Timed in this process, whatever workers encoded the documents.
+        here = plan.load(model, **model_settings)
+        filed = _latency(here, plan, tell=_nobody if quiet else note)
     if flags["as_json"]:
-        document = _document(model, facts_of(system).revision, outcomes, means)
+        document = _document(model, revision, outcomes, means)
         print_json(document | ({"latency": latency.document(filed)["latency"]} if filed else {}))
     else:
         _print(outcomes, means)

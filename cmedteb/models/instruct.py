@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmedteb.encoding.devices import device_name
 from cmedteb.encoding.pipeline import Source
+from cmedteb.encoding.workers import Split, split_engine
 from cmedteb.errors import DataError, UsageError
 from cmedteb.models.card import Instructions, ModelCard, Prompts, known
 from cmedteb.models.networks.network import Network, Recipe, open_network
@@ -154,7 +155,11 @@ class Instruct:
 
     def source(self, role: Role, budget: int | None = None) -> Source:
         """Vectors of a column, see `protocols.Engined`."""
-        return self.network.engine.source(self._prompt(role), budget)
+        return self.split(role, budget).source
+
+    def split(self, role: Role, budget: int | None = None) -> Split:
+        """A side in two halves, see `protocols.Splittable`."""
+        return split_engine(self.network.engine, self._prompt(role), budget=budget)
 
     def _encode(self, texts: Sequence[str], role: Role) -> Float32Array:
         prompt = self._prompt(role)

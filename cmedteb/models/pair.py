@@ -16,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from cmedteb.encoding import Encoded, Source, default_budget, planned
+from cmedteb.encoding import Encoded, Source, default_budget
 from cmedteb.encoding.plan import batches
+from cmedteb.encoding.workers import Split, split_texts
 from cmedteb.errors import DataError, ScoreError, UsageError
 from cmedteb.models.card import UNKNOWN, Family, ModelCard, Prompts, Tower, known
 from cmedteb.models.custom import facts_of
 from cmedteb.models.options import COMMON, OF_PARTS, ModelOptions
 from cmedteb.models.protocols import (
     Encoder,
-    Engined,
     ModelFacts,
     Role,
+    Splittable,
     Streaming,
     System,
     TaskAware,
@@ -115,14 +116,20 @@ class Pair:
 
     def source(self, role: Role, budget: int | None = None) -> Source:
         """Vectors of one side's texts: by that side's own engine, where it has one."""
+        return self.split(role, budget).source
+
+    def split(self, role: Role, budget: int | None = None) -> Split:
+        """A side in two halves: as its encoder splits it, else by characters."""
         side = self.query if role is Role.QUERY else self.document
-        if isinstance(side, Engined):
-            inner = side.source(role, budget)
-            return lambda texts: (Encoded(at, self._checked(v, role)) for at, v in inner(texts))
+        if isinstance(side, Splittable):
+            plan, run = side.split(role, budget)
+            return Split(
+                plan, lambda made: (Encoded(at, self._checked(v, role)) for at, v in run(made))
+            )
         facts = facts_of(side)
         encode = self.encode_queries if role is Role.QUERY else self.encode_documents
         room = budget or default_budget(facts.device)
-        return planned(encode, budget=room, cap=facts.max_length)
+        return split_texts(encode, budget=room, cap=facts.max_length)
 
     def _checked(self, vectors: Float32Array, role: Role) -> Float32Array:
         """For a side that states no width before it has encoded something."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cmedteb.encoding import Encoded
 from cmedteb.encoding.pipeline import Source
+from cmedteb.encoding.workers import Split
 from cmedteb.types import (
     Candidates,
     Corpus,
@@ -168,6 +169,20 @@ class Engined(Protocol):
         Args:
             role: the side that the texts stand on.
             budget: tokens of one forward pass, padding counted; None lets it find them.
+        """
+        ...
+
+
+@runtime_checkable
+class Splittable(Protocol):
+    """An encoder that knows a better plan than by characters."""
+
+    def split(self, role: Role, budget: int | None = None) -> Split:
+        """A side in two halves.
+
+        Args:
+            role: the side that the texts stand on.
+            budget: of one forward pass, padding counted; None lets it find it.
         """
         ...
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmedteb.encoding import default_budget, planned
+from cmedteb.encoding import default_budget
 from cmedteb.encoding.engine import Engine
 from cmedteb.encoding.pipeline import Source
+from cmedteb.encoding.workers import Split, split_engine, split_texts
 from cmedteb.models.card import Family, ModelCard
 from cmedteb.models.options import ModelOptions
 from cmedteb.models.protocols import ModelFacts, Role, TaskContext
@@ -73,10 +74,14 @@ class SentenceTransformer:
 
     def source(self, role: Role, budget: int | None = None) -> Source:
         """Vectors of a column, see `protocols.Engined`."""
+        return self.split(role, budget).source
+
+    def split(self, role: Role, budget: int | None = None) -> Split:
+        """A side in two halves, see `protocols.Splittable`."""
         engine = self._engine(role)
         if isinstance(engine, Engine):
-            return engine.source(self.bound.prompt(role), budget)
-        return planned(
+            return split_engine(engine, self.bound.prompt(role), budget=budget)
+        return split_texts(
             lambda texts: self._plain(texts, role),
             budget=budget or default_budget(self.model.device.type) * engine.scale,
             cap=self.bound.routes[role].max_length,

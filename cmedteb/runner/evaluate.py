@@ -50,6 +50,7 @@ class RunOptions:
     batch_tokens: int | None = None
     vectors: Path | None = None
     search: SearchMethod = SearchMethod.EXACT
+    verify: bool = False
     overwrite: Overwrite = Overwrite.MISSING
     keep_going: bool = False
     judgements: str = ORIGINAL
@@ -231,7 +232,9 @@ class _Evaluation:
         complete = reranking or depth >= len(data.corpus)
         self.observer.phase_started("score")
         with self.phases.measured("score"):
-            scored = self.task.score(run, data, depth=None if complete else depth)
+            scored = self.task.score(
+                run, data, depth=None if complete else depth, verify=self.options.verify
+            )
         whole = reranking or len(data.corpus) <= min(depth, RECEIPT_DEPTH)
         kept = None if whole else min(depth, RECEIPT_DEPTH)
         return scored, run_lines(run, depth=kept, **_ids(data)), kept
