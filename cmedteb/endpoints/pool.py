@@ -96,14 +96,23 @@ class _Running(Generic[Item, Result]):
             while self._forgotten < number:
                 self._log.popleft()
                 self._forgotten += 1
+            self._told.notify_all()
             while not self._log:
                 self._told.wait(POLL_SECONDS)
             return self._log[0]
 
     def _tell(self, event: _Event[Result]) -> None:
+        """Log an event, and wait until it was dealt with before the worker begins anything new.
+
+        So what was received and is not yet kept is at most one result a worker, however slow the
+        one who takes them.
+        """
         with self._told:
+            number = self._forgotten + len(self._log)
             self._log.append(event)
-            self._told.notify()
+            self._told.notify_all()
+            while not event.ended and self._forgotten <= number and not self.stop.is_set():
+                self._told.wait(POLL_SECONDS)
 
     def start(self, workers: int) -> int:
         """Start the threads; returns how many."""

@@ -150,7 +150,8 @@ def _without_times(path: Path) -> dict[str, Any]:
 
 def start(*arguments: str | Path, cwd: Path | None = None, **variables: Any) -> Any:
     """Start the command line in a process of its own, through `driver.py` (see there)."""
-    environment = {key: value for key, value in os.environ.items() if key[:7] != "CMEDTEB"}
+    kept = {key: value for key, value in os.environ.items() if key[:7] != "CMEDTEB"}
+    environment = kept | {"CMEDTEB_CACHE": os.environ["CMEDTEB_CACHE"]}
     return subprocess.Popen(
         [sys.executable, str(DRIVER), *map(str, arguments)],
         env=environment | {key: str(value) for key, value in variables.items()},

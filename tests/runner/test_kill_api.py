@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from openai_server import Fault, OpenAIServer
+from small_models.card_files import write_card
 
 import cmedteb
 from cmedteb.models import ModelOptions
@@ -27,8 +28,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(server: OpenAIServer, data: Path, folder: Path) -> Any:
+    """Two requests of at most 16 texts at a time."""
+    card = write_card(
+        folder / "hash.toml",
+        name="hash",
+        family="api",
+        title="Hashes",
+        settings={"model": "hash", "base": server.base_url, "concurrency": 2},
+    )
     return start(
-        *("run", "-m", "api:hash", "--api-base", server.base_url, "-t", data),
+        *("run", "-m", card, "-t", data),
         *("--output", folder / "out", "--vectors", folder / "vectors"),
     )
 
@@ -48,19 +57,16 @@ def test_killed_again_and_again_it_pays_for_what_was_in_flight_alone(
     data: Path, tmp_path: Path
 ) -> None:
     with OpenAIServer(latency=0.15) as server:
-        in_flight = 0
         for texts in (40, 150, 280):
-            process = run(server, data, tmp_path)
-            killed_after(server, process, texts)
-            in_flight += server.most_at_once * max(
-                len(asked.body["input"]) for asked in server.ledger
-            )
+            killed_after(server, run(server, data, tmp_path), texts)
+        assert max(len(asked.body["input"]) for asked in server.ledger) <= 16
+        assert server.most_at_once <= 2
         process = run(server, data, tmp_path)
         told, _ = process.communicate(timeout=120)
         assert process.returncode == 0, told
         again = sum(server.paid.values()) - len(server.paid)
         assert len(server.paid) == DOCUMENTS + 12
-        assert again <= in_flight
+        assert again <= 3 * 2 * 16
         assert server.paid.most_common(1)[0][1] <= 4
         paid = sum(server.paid.values())
         options = ModelOptions(api_base=server.base_url)
