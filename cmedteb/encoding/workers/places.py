@@ -10,8 +10,11 @@ AUTO, ALL = "auto", "all"
 
 
 def visible_gpus() -> int:
-    """How many CUDA devices torch may use here; starts none of them."""
-    import torch
+    """How many CUDA devices torch may use here, none without torch; starts none of them."""
+    try:
+        import torch
+    except ImportError:
+        return 0
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
