@@ -7,11 +7,11 @@ Data goes to stdout, narration to stderr. Errors end with the exit code of their
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 import click
 
 from cmedteb import __version__
+from cmedteb.cli.lazy import LazyGroup
 from cmedteb.errors import CmedtebError
 
 VERBS = {
@@ -24,47 +24,16 @@ VERBS = {
     "score": "Score a TREC run file.",
     "rescore": "Score stored receipts again, under other judgements.",
     "compare": "Compare two models query by query.",
+    "annotate": "Let a panel of LLMs relabel false negatives.",
+    "leaderboard": "Build, check and look at the leaderboard.",
     "export": "Write results as mteb's files, CSV, TREC runs or LaTeX.",
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows its verbs by name and imports one only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs, in the order of a first visit."""
-        del ctx
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one verb."""
-        del ctx
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = import_module(f"cmedteb.cli.{cmd_name}").command
-        _name_variables(command, f"CMEDTEB_{cmd_name}")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing any."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-def _name_variables(command: click.Command, prefix: str) -> None:
-    """Let a variable set every flag by its name; click would take the parameter's."""
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            flag = max(parameter.opts, key=len).lstrip("-")
-            parameter.envvar = f"{prefix}_{flag}".replace("-", "_").upper()
-    if isinstance(command, click.Group):
-        for name, verb in command.commands.items():
-            _name_variables(verb, f"{prefix}_{name}")
-
-
 @click.group(
     cls=LazyGroup,
+    package="cmedteb.cli",
+    verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First steps:  cmedteb run   |   cmedteb tasks   |   cmedteb run --help",
 )
