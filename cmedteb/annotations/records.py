@@ -171,7 +171,9 @@ class Snapshot:
         answers: in the order in which they came.
         reviews: in the order of import.
         sha256: over every row of the journal in canonical form: independent of SQLite's pages.
-        strata: of the pairs that were drawn for review: pair id -> stratum.
+        strata: of every pair of the pool, frozen when the first pairs were drawn for review:
+            pair id -> stratum. Their counts are the population that reviews are weighted back to.
+            Empty before that.
     """
 
     config: Any
