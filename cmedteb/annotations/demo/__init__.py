@@ -1,5 +1,7 @@
 """Simulated judges: a real HTTP server on the loopback, and the way of a pair against it.
 
+    from cmedteb.annotations.demo.server import JudgeServer
+
     with JudgeServer(gold, Simulation(judges=(SimulatedJudge("judge-a"),))) as server:
         ... ask server.base_url as any OpenAI-compatible endpoint ...
         assert not server.ledger.summary()["repeated"]
@@ -11,6 +13,5 @@ from cmedteb.annotations.demo.faults import Fault, FaultRates
 from cmedteb.annotations.demo.gold import Gold
 from cmedteb.annotations.demo.judges import SimulatedJudge, Simulation
 from cmedteb.annotations.demo.ledger import Ledger
-from cmedteb.annotations.demo.server import JudgeServer
 
-__all__ = ["Fault", "FaultRates", "Gold", "JudgeServer", "Ledger", "SimulatedJudge", "Simulation"]
+__all__ = ["Fault", "FaultRates", "Gold", "Ledger", "SimulatedJudge", "Simulation"]

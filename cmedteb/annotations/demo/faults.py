@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cached_property
 
 
 class Fault(StrEnum):
@@ -75,15 +76,20 @@ class FaultRates:
             pair: what is asked about.
             asked: how often it was asked before.
         """
-        for rates, place in ((STICKY, "always"), (frozenset(Fault) - STICKY, str(asked))):
-            chance = uniform(str(seed), "fault", judge, pair, place)
-            for field in fields(self):
-                fault = Fault(field.name)
-                if fault in rates:
-                    chance -= getattr(self, field.name)
-                    if chance < 0:
-                        return fault
+        for sticks, place in ((True, "always"), (False, str(asked))):
+            rates = [(fault, rate) for fault, rate in self._set if (fault in STICKY) is sticks]
+            chance = uniform(str(seed), "fault", judge, pair, place) if rates else 1.0
+            for fault, rate in rates:
+                chance -= rate
+                if chance < 0:
+                    return fault
         return None
+
+    @cached_property
+    def _set(self) -> tuple[tuple[Fault, float], ...]:
+        """The faults that can happen at all."""
+        rates = ((Fault(field.name), getattr(self, field.name)) for field in fields(self))
+        return tuple((fault, float(rate)) for fault, rate in rates if rate)
 
 
 def uniform(*parts: str) -> float:

@@ -89,14 +89,37 @@ class _Texts:
                 self.begins.setdefault(size, {}).setdefault(text[:size], []).append((text, name))
 
     def matches(self, prompt: str, *, cut: bool) -> Iterator[_Match]:
-        """Known texts in a prompt; with `cut`, also those that only begin in it."""
+        """Known texts in a prompt, but for those inside another of them.
+
+        Args:
+            prompt: folded.
+            cut: whether a text that only begins in it counts too.
+        """
         for size, begins in self.begins.items():
-            for start in range(len(prompt) - size + 1):
-                for text, name in begins.get(prompt[start : start + size], ()):
-                    if prompt.startswith(text, start):
-                        yield _Match(start, len(text), name)
-                    elif cut and prompt.startswith(text[:SHORTEST_CUT], start):
-                        yield _Match(start, _shared(prompt, text, start), name)
+            start = 0
+            while start <= len(prompt) - size:
+                held = begins.get(prompt[start : start + size])
+                found = _longest(prompt, start, held, cut=cut) if held else None
+                if found is not None:
+                    yield found
+                start += 1 if found is None else found.length
+
+
+def _longest(
+    prompt: str, start: int, held: Iterable[tuple[str, str]], *, cut: bool
+) -> _Match | None:
+    """The text that goes furthest from `start`; a whole one before one that was cut."""
+    whole = [(len(text), name) for text, name in held if prompt.startswith(text, start)]
+    if not whole and cut:
+        whole = [
+            (_shared(prompt, text, start), name)
+            for text, name in held
+            if prompt.startswith(text[:SHORTEST_CUT], start)
+        ]
+    if not whole:
+        return None
+    length, name = max(whole)
+    return _Match(start, length, name)
 
 
 def _shared(prompt: str, text: str, start: int) -> int:

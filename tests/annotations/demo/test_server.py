@@ -20,10 +20,10 @@ from cmedteb.annotations.demo import (
     Fault,
     FaultRates,
     Gold,
-    JudgeServer,
     SimulatedJudge,
     Simulation,
 )
+from cmedteb.annotations.demo.server import JudgeServer
 
 GOLD = Gold(
     queries={"q1": "what helps against reflux at night", "q2": "is a fever of 39 dangerous"},
