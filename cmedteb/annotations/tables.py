@@ -31,7 +31,7 @@ from cmedteb.endpoints import Price
 VERSION = 1
 APPLICATION = 0x434D5442  # "CMTB", in the header of the file
 DECLINED = "declined"
-LOST = "lost"
+PERHAPS_PAID = "lost"
 
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
@@ -149,7 +149,7 @@ def read_answers(connection: sqlite3.Connection, panel: Panel) -> Iterator[Answe
         read = _read(error, told, raw)
         priced = prices.get(judge)
         cost = 0.0
-        if error == LOST or (error is None and read.tokens_in is None):
+        if error == PERHAPS_PAID or (error is None and read.tokens_in is None and read.charged):
             cost = reserved
         elif priced is not None and read.tokens_in is not None:
             price = Price(priced.input, priced.output, priced.cached)

@@ -21,7 +21,10 @@ SHOWN = 200
 
 
 class Read(NamedTuple):
-    """What a raw answer holds; None where the endpoint does not say."""
+    """What a raw answer holds; None where the endpoint does not say.
+
+    `charged` is False for a report of an error, which costs nothing.
+    """
 
     verdict: Verdict
     returned_model: str | None = None
@@ -30,6 +33,7 @@ class Read(NamedTuple):
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
+    charged: bool = True
 
 
 def read_answer(raw: bytes) -> Read:
@@ -41,7 +45,7 @@ def read_answer(raw: bytes) -> Read:
     if not isinstance(body, dict):
         return Read(_missing(State.FAILED, f"no JSON object but {raw[:40]!r}"))
     if body.get("error"):
-        return Read(_of_error(body["error"]))
+        return Read(_of_error(body["error"]), charged=False)
     choice = _first(body.get("choices"))
     finish = _text(choice.get("finish_reason"))
     usage = usage_of(body)

@@ -19,12 +19,15 @@ from cmedteb.endpoints.pack import packs
 from cmedteb.endpoints.pool import Stop, Stopped, concurrently
 from cmedteb.endpoints.provider import Limits, Provider, find_provider, host_of
 from cmedteb.endpoints.retry import RefusedError
+from cmedteb.endpoints.transport import Failure
+from cmedteb.endpoints.watch import Watch
 
 __all__ = [
     "Budget",
     "BudgetError",
     "Embedded",
     "Endpoint",
+    "Failure",
     "Gate",
     "Key",
     "Limits",
@@ -35,6 +38,7 @@ __all__ = [
     "Reply",
     "Stop",
     "Stopped",
+    "Watch",
     "concurrently",
     "declined",
     "find_provider",

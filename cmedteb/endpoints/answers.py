@@ -79,7 +79,9 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise Failure(Kind.LOST, f"the answer is no JSON object but {body[:40]!r}", status=200)
     if value.get("error"):
         told = json.dumps(value["error"], ensure_ascii=False)[:SHOWN]
-        raise Failure(Kind.SERVER, told, status=200)
+        code = value["error"].get("code") if isinstance(value["error"], dict) else None
+        code = None if code is None else str(code)
+        raise Failure(Kind.SERVER, told, status=200, code=code)
     return value
 
 

@@ -29,6 +29,7 @@ from cmedteb.endpoints.pool import Stop, Stopped
 from cmedteb.endpoints.provider import Provider, find_provider, host_of
 from cmedteb.endpoints.retry import RefusedError, Retrying
 from cmedteb.endpoints.transport import Failure, Kind, Transport
+from cmedteb.endpoints.watch import NoWatch, Watch
 from cmedteb.errors import ModelError, NotAvailableError, UsageError
 
 TIMEOUT_S = 120.0
@@ -81,6 +82,16 @@ class Size(NamedTuple):
         return cls(most, written, expected + written)
 
 
+class Asked(NamedTuple):
+    """A request: to which path, with which body, of which size, what for, and who watches."""
+
+    path: str
+    body: dict[str, Any]
+    size: Size
+    what: str
+    watch: Watch
+
+
 @dataclass(eq=False)
 class Endpoint:
     """An OpenAI-compatible endpoint, to be shared by all threads that use it.
@@ -94,6 +105,7 @@ class Endpoint:
             share one.
         price: of tokens.
         timeout: of one request, in seconds, in total.
+        shared_gate: of endpoints that draw on one account; None makes one.
 
     Raises:
         UsageError: no base URL, or a limit without a price.
@@ -106,6 +118,7 @@ class Endpoint:
     budget: Budget = field(default_factory=Budget)
     price: Price | None = None
     timeout: float = TIMEOUT_S
+    shared_gate: Gate | None = None
     meter: Meter = field(default_factory=Meter, init=False)
     gate: Gate = field(init=False)
     _transport: Transport | None = field(default=None, init=False, repr=False)
@@ -121,7 +134,7 @@ class Endpoint:
                 "a budget needs the price of a million tokens, which no endpoint tells: give "
                 "--api-price beside --budget"
             )
-        self.gate = Gate(
+        self.gate = self.shared_gate or Gate(
             most=self.provider.concurrency,
             requests_per_minute=self.provider.requests_per_minute,
             tokens_per_minute=self.provider.tokens_per_minute,
@@ -163,14 +176,15 @@ class Endpoint:
         what = f"vectors of {len(texts)} texts by {model}"
         plain = floats or self._floats
         body["encoding_format"] = "float" if plain else "base64"
+        asked = Asked("embeddings", body, size, what, NoWatch())
         try:
-            answer, _ = self._ask("embeddings", body, size, what=what, stop=stop)
+            answer, _ = self._ask(asked, stop)
         except RefusedError:
             # A refusal costs nothing. Where base64 never worked, it may be what was refused.
             if plain or self._base64_works:
                 raise
             body["encoding_format"] = "float"
-            answer, _ = self._ask("embeddings", body, size, what=what, stop=stop)
+            answer, _ = self._ask(asked, stop)
             self._floats = True
         else:
             self._base64_works = self._base64_works or not plain
@@ -205,6 +219,42 @@ class Endpoint:
         Raises:
             NotAvailableError, MissingExtraError, UsageError, ModelError: as `embed`.
         """
+        answer, raw = self._chat(model, messages, NoWatch(), sampling, stop)
+        try:
+            return reply(answer, raw)
+        except ModelError as error:
+            raise ModelError(
+                f"{self.base_url} gave a wrong answer for an answer of {model}: {error}. It was "
+                "paid for and is not asked again now."
+            ) from error
+
+    def chat_raw(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        watch: Watch,
+        *,
+        stop: Stop | None = None,
+        **sampling: Any,  # noqa: ANN401  whatever the endpoint takes
+    ) -> bytes:
+        """As `chat`, but the answer as it came, and each sending is told to `watch`.
+
+        Returns:
+            The body: a JSON object that is no report of an error, whatever else it says.
+
+        Raises:
+            NotAvailableError, MissingExtraError, UsageError, ModelError: as `embed`.
+        """
+        return self._chat(model, messages, watch, sampling, stop)[1]
+
+    def _chat(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        watch: Watch,
+        sampling: dict[str, Any],
+        stop: Stop | None,
+    ) -> tuple[dict[str, Any], bytes]:
         if "stop_at" in sampling:
             sampling["stop"] = sampling.pop("stop_at")
         body = {**sampling, "model": model, "messages": [dict(message) for message in messages]}
@@ -214,26 +264,17 @@ class Endpoint:
         choices = int(sampling.get("n") or 1)
         read = [json.dumps(message, ensure_ascii=False, default=str) for message in messages]
         size = Size.of(read, choices * int(written or 0))
-        what = f"an answer of {model}"
-        answer, raw = self._ask("chat/completions", body, size, what=what, stop=stop)
-        try:
-            return reply(answer, raw)
-        except ModelError as error:
-            raise ModelError(
-                f"{self.base_url} gave a wrong answer for {what}: {error}. It was paid for and is "
-                "not asked again now."
-            ) from error
+        asked = Asked("chat/completions", body, size, f"an answer of {model}", watch)
+        return self._ask(asked, stop)
 
-    def _ask(
-        self, path: str, body: dict[str, Any], size: Size, *, what: str, stop: Stop | None
-    ) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, asked: Asked, stop: Stop | None) -> tuple[dict[str, Any], bytes]:
         """Send a request until there is an answer."""
         stop = stop or Stop()
         transport = self._connected()
-        retrying = Retrying(self.base_url, what, self.provider, self.gate)
+        retrying = Retrying(self.base_url, asked.what, self.provider, self.gate)
         while True:
             try:
-                return self._send(transport, path, body, size, stop)
+                return self._send(transport, asked, stop)
             except Failure as failure:
                 wait = retrying.wait_for(failure, self._jitter)
             if stop.wait(wait):
@@ -241,10 +282,9 @@ class Endpoint:
             with self._lock:
                 self.meter.retries += 1
 
-    def _send(
-        self, transport: Transport, path: str, body: dict[str, Any], size: Size, stop: Stop
-    ) -> tuple[dict[str, Any], bytes]:
+    def _send(self, transport: Transport, asked: Asked, stop: Stop) -> tuple[dict[str, Any], bytes]:
         """Send a request once, through the gate and within the budget."""
+        size = asked.size
         reserved = self._cost(size.most_in, size.most_out)
         if not self.budget.reserve(reserved, stop.is_set):
             raise Stopped
@@ -255,14 +295,13 @@ class Endpoint:
             if permit is None:
                 raise Stopped
             charged = reserved  # whatever happens now, unless we learn better
-            raw = transport.post(path, body, timeout=self.timeout)
+            raw = self._post(transport, asked, reserved)
             answer = read_object(raw)
             used, charged = self._count(usage_of(answer), size)
             self.gate.succeeded(permit, used)
             permit = None
         except Failure as failure:
-            if failure.kind is not Kind.LOST:
-                charged = 0.0
+            charged = reserved if failure.may_be_charged else 0.0
             if failure.kind is Kind.RATE and permit is not None:
                 self.gate.rejected(permit, failure.retry_after)
                 permit = None
@@ -274,12 +313,25 @@ class Endpoint:
                 self.gate.failed(permit)
             self.budget.settle(reserved, charged)
 
+    def _post(self, transport: Transport, asked: Asked, most: float) -> bytes:
+        """Send a request; whoever watches knows of it before, and of what came."""
+        asked.watch.sending(most)
+        try:
+            raw = transport.post(asked.path, asked.body, timeout=self.timeout)
+        except Failure as failure:
+            asked.watch.failed(failure)
+            raise
+        asked.watch.arrived(raw)
+        return raw
+
     def _count(self, usage: Usage, size: Size) -> tuple[int, float]:
         """Note an answer; returns its tokens and its cost."""
         told = usage.tokens_in is not None
         tokens_in, tokens_out = usage.tokens_in or 0, usage.tokens_out or 0
         cost = (
-            self._cost(tokens_in, tokens_out) if told else self._cost(size.most_in, size.most_out)
+            self._cost(tokens_in, tokens_out, usage.tokens_cached or 0)
+            if told
+            else self._cost(size.most_in, size.most_out)
         )
         with self._lock:
             self.meter.answers += 1
@@ -289,8 +341,8 @@ class Endpoint:
             self.meter.cost += cost
         return (tokens_in + tokens_out if told else size.expected), cost
 
-    def _cost(self, tokens_in: int, tokens_out: int) -> float:
-        return 0.0 if self.price is None else self.price.of(tokens_in, tokens_out)
+    def _cost(self, tokens_in: int, tokens_out: int, tokens_cached: int = 0) -> float:
+        return 0.0 if self.price is None else self.price.of(tokens_in, tokens_out, tokens_cached)
 
     def _connected(self) -> Transport:
         """The pool of connections, made for the first request."""

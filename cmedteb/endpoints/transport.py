@@ -73,6 +73,16 @@ class Failure(Exception):  # noqa: N818  a signal inside this room, turned into 
         self.code = code
         self.retry_after = retry_after
 
+    @property
+    def is_page(self) -> bool:
+        """Whether a web page came where an answer should be."""
+        return self.kind is Kind.REFUSED and self.status == 200
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether the request may have been charged though there is no answer."""
+        return self.kind is Kind.LOST or self.is_page
+
 
 class Transport:
     """A pool of connections to one base URL.
