@@ -69,6 +69,23 @@ class Adjudication(StrEnum):
     OVERRIDE = "override"
 
 
+class Stratum(StrEnum):
+    """Where a pair stands in the pool, for a stratified sample of it; every pair has one.
+
+    By how many of the whole panel grade it at or above the threshold. Before that come
+    `REJECTED_ORIGINAL`, labelled positive in the original judgements and negative here; `STOPPED`,
+    where a judge was not asked; and `MISSING`, where one gave no grade.
+    """
+
+    REJECTED_ORIGINAL = "rejected-original"
+    ALL_POSITIVE = "all-positive"
+    MOST_POSITIVE = "most-positive"
+    FEW_POSITIVE = "few-positive"
+    NONE_POSITIVE = "none-positive"
+    MISSING = "missing"
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What one pair is, and why.
@@ -123,6 +140,13 @@ class Consensus:
     adjudication: Adjudication
     dawid_skene: DawidSkene | None = None
 
+    def strata(self) -> dict[str, Stratum]:
+        """Pair id -> stratum, by what the panel alone said."""
+        return {
+            label.pair.pair_id: _stratum(label, self.votes, self.threshold)
+            for label in self.labels
+        }
+
 
 def label_pairs(
     snapshot: Snapshot,
@@ -167,6 +191,22 @@ def label_pairs(
     if adjudication is not Adjudication.IGNORE:
         labels = _adjudicated(labels, snapshot, threshold, adjudication)
     return Consensus(votes, tuple(labels), rule, threshold, adjudication, fit)
+
+
+def _stratum(label: Label, votes: Votes, threshold: int) -> Stratum:
+    given = [grade for grade in label.grades if grade is not None]
+    yes, panel = sum(grade >= threshold for grade in given), len(label.grades)
+    if label.was_positive and 2 * (len(given) - yes) > panel:
+        return Stratum.REJECTED_ORIGINAL
+    if len(given) < panel:
+        return Stratum.MISSING if _all_asked(label, votes) else Stratum.STOPPED
+    if yes in {0, panel}:
+        return Stratum.ALL_POSITIVE if yes else Stratum.NONE_POSITIVE
+    return Stratum.MOST_POSITIVE if 2 * yes > panel else Stratum.FEW_POSITIVE
+
+
+def _all_asked(label: Label, votes: Votes) -> bool:
+    return all((label.pair.pair_id, judge) in votes.states for judge in votes.judges)
 
 
 def _check(snapshot: Snapshot, rule: Rule) -> None:
@@ -215,12 +255,10 @@ def _label(votes: Votes, row: int, positive: bool, negative: bool) -> Label:
         return Label(pair, grades, LabelState.POSITIVE, Basis.PANEL)
     if negative:
         return Label(pair, grades, LabelState.NEGATIVE, Basis.PANEL)
-    absent = [judge for judge, g in zip(votes.judges, grades, strict=True) if g is None]
-    basis = Basis.SPLIT
-    if absent:
-        asked = all((pair.pair_id, judge) in votes.states for judge in absent)
-        basis = Basis.MISSING if asked else Basis.STOPPED
-    return Label(pair, grades, LabelState.UNDECIDED, basis)
+    label = Label(pair, grades, LabelState.UNDECIDED, Basis.SPLIT)
+    if None not in grades:
+        return label
+    return replace(label, basis=Basis.MISSING if _all_asked(label, votes) else Basis.STOPPED)
 
 
 def _adjudicated(

@@ -2,7 +2,7 @@
 
 An annotation may hold several answers of a judge to one pair: one that was no grade is asked for
 again, and a crash can repeat a call. The first grade counts, whatever came later; without one the
-last state does. Canaries and probes are not of the pool, and second sights (for drift) give no vote.
+last state does. Canaries and probes are not of the pool; second sights, for drift, give no vote.
 """
 
 from __future__ import annotations
