@@ -95,6 +95,8 @@ class AnnotationConfig(Strict):
         judgements: that the new ones are made for; None where the task has none (synonym pairs).
         systems: pooled.
         depth: of the pool, for each system.
+        query_sample: how many queries were drawn for the pool; None is all.
+        excluded_queries: ids that were left out.
         cut_chars: characters of a document that judges see at most; None is all.
         rubric: what the judges were told.
         form: score or reason first.
@@ -119,6 +121,8 @@ class AnnotationConfig(Strict):
     judgements: Judgements | None = None
     systems: tuple[System, ...] = ()
     depth: Annotated[int, Field(ge=1)] = 50
+    query_sample: Annotated[int, Field(ge=1)] | None = None
+    excluded_queries: tuple[str, ...] = ()
     cut_chars: Annotated[int, Field(ge=1)] | None = 2000
     rubric: RubricUsed
     form: Form = Form.SCORE_FIRST

@@ -20,6 +20,7 @@ from cmedteb.resources import data_folder
 Positive = Annotated[int, Field(ge=1)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+OURS = {"model", "messages", "response_format", "max_tokens", "n", "stream", "temperature"}
 VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 
 
@@ -100,6 +101,14 @@ class Judge(Strict):
             host_of(value)
         except UsageError as error:
             raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = OURS & set(value)
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))} cannot be set here")
         return value
 
     @property

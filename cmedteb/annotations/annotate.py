@@ -1,0 +1,87 @@
+"""Opens a planned annotation and lets its panel judge: journal, texts and rubric joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from cmedteb.annotations.asking import Asker, open_endpoints
+from cmedteb.annotations.canaries import canary_file
+from cmedteb.annotations.journal import Journal
+from cmedteb.annotations.judging import Judging, Progress, Tally
+from cmedteb.annotations.questions import asked_so_far, samples
+from cmedteb.annotations.records import Snapshot
+from cmedteb.annotations.rubric import Rubric
+from cmedteb.annotations.texts import read_texts
+from cmedteb.endpoints import Budget
+from cmedteb.errors import UsageError
+
+LOCK = "journal.lock"
+
+
+def judge(
+    folder: Path, *, budget: float | None = None, progress: Progress | None = None
+) -> tuple[Tally, ...]:
+    """Let the panel judge what it has not judged yet.
+
+    Args:
+        folder: of a planned annotation.
+        budget: what the whole annotation may cost, earlier runs included, in the currency of the
+            panel; None is no limit.
+        progress: told now and then how far it is.
+
+    Raises:
+        UsageError: nothing was planned there, another process judges there, or a budget without
+            prices.
+        KeyboardInterrupt: after what was in flight has come.
+        CmedtebError: why judging stopped.
+    """
+    with Journal.open(folder) as journal, alone(folder):
+        snapshot = journal.snapshot()
+        money = Budget(budget)
+        money.spent = spent(journal, snapshot)
+        judging = prepare(folder, journal, snapshot, money)
+        return judging.run(canary_file().probe, progress)
+
+
+def prepare(folder: Path, journal: Journal, snapshot: Snapshot, budget: Budget) -> Judging:
+    """All that a run needs; nothing is sent yet."""
+    config, pairs = journal.config, {pair.pair_id: pair for pair in snapshot.pairs}
+    endpoints = open_endpoints(config.panel, budget)
+    texts, rubric = read_texts(folder), Rubric.of(config.rubric)
+    askers = [
+        Asker(journal, config, one, endpoints[one.label], rubric, pairs, texts)
+        for one in config.panel.judges
+    ]
+    before = asked_so_far(snapshot.answers)
+    chosen = samples(config, snapshot.pairs)
+    return Judging(config, snapshot.pairs, askers, chosen, before=before)
+
+
+def spent(journal: Journal, snapshot: Snapshot) -> float:
+    """What was paid so far at most: requests that a crash cut off may have been charged."""
+    exposed = sum(exposure.most for exposure in journal.exposure().values())
+    return sum(answer.cost for answer in snapshot.answers) + exposed
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second process from paying for the same answers; a crash leaves no lock behind.
+
+    Raises:
+        UsageError: another process is at work.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"another process is judging in {folder}: wait for it, or stop it with Ctrl-C"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
