@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from cmedteb.annotations.asking import Asker, open_endpoints
 from cmedteb.annotations.canaries import canary_file
+from cmedteb.annotations.dispatch import Dispatch
 from cmedteb.annotations.journal import Journal
 from cmedteb.annotations.judging import Judging, Progress, Tally
 from cmedteb.annotations.questions import asked_so_far, samples
@@ -56,9 +57,13 @@ def prepare(folder: Path, journal: Journal, snapshot: Snapshot, budget: Budget) 
         Asker(journal, config, one, endpoints[one.label], rubric, pairs, texts)
         for one in config.panel.judges
     ]
-    before = asked_so_far(snapshot.answers)
-    chosen = samples(config, snapshot.pairs)
-    return Judging(config, snapshot.pairs, askers, chosen, before=before)
+    return Judging(dispatch(snapshot), askers)
+
+
+def dispatch(snapshot: Snapshot) -> Dispatch:
+    """Who is still to be asked what."""
+    config, pairs = snapshot.config, snapshot.pairs
+    return Dispatch(config, pairs, samples(config, pairs), asked_so_far(snapshot.answers))
 
 
 def spent(journal: Journal, snapshot: Snapshot) -> float:

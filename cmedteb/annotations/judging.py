@@ -9,7 +9,7 @@ next judge only while unanimity is still possible.
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from cmedteb.annotations.asking import Asker
 from cmedteb.annotations.canaries import Question as Texts
-from cmedteb.annotations.config import AnnotationConfig, Rule
+from cmedteb.annotations.dispatch import Dispatch, Queue
 from cmedteb.annotations.panel import Structure
-from cmedteb.annotations.questions import Asked, Question, Samples, questions
-from cmedteb.annotations.records import Pair, Purpose, State
+from cmedteb.annotations.questions import Asked, Question
+from cmedteb.annotations.records import State
 from cmedteb.endpoints import BudgetError, Stop, Stopped
 from cmedteb.errors import CmedtebError, ModelError, NotAvailableError, UsageError
 
@@ -53,60 +53,36 @@ class _Line:
     """One judge at work."""
 
     asker: Asker
-    ready: deque[Question] = field(default_factory=deque)
-    last: deque[Question] = field(default_factory=deque)
+    queue: Queue
     in_flight: int = 0
-    total: int = 0
-    settled: int = 0
     states: Counter[State] = field(default_factory=Counter)
     failed_in_a_row: int = 0
     error: BaseException | None = None
     structure: Structure = Structure.TEXT
 
-    @property
-    def label(self) -> str:
-        return self.asker.judge.label
-
     def tally(self) -> Tally:
         told = None if self.error is None else str(self.error)
-        return Tally(self.label, self.total, self.settled, dict(self.states), told)
+        queue = self.queue
+        return Tally(queue.judge, queue.total, queue.settled, dict(self.states), told)
 
 
 class Judging:
     """One run of a panel over a pool.
 
     Args:
-        config: what was chosen.
-        pairs: the pool and the canaries.
+        dispatch: who is to be asked what.
         askers: one for each judge of the panel, in its order.
-        chosen: the samples.
-        before: what earlier runs have found: (judge, question) -> what came of it.
     """
 
-    def __init__(
-        self,
-        config: AnnotationConfig,
-        pairs: Sequence[Pair],
-        askers: Sequence[Asker],
-        chosen: Samples,
-        *,
-        before: Mapping[tuple[str, Question], Asked],
-    ) -> None:
+    def __init__(self, dispatch: Dispatch, askers: Sequence[Asker]) -> None:
         self.stop = Stop()
-        self._config = config
-        self._chosen = chosen
-        self._before = before
-        self._grades: dict[tuple[str, str], int | None] = {}
-        self._lines = [_Line(asker) for asker in askers]
+        self._dispatch = dispatch
+        self._lines = [
+            _Line(asker, queue) for asker, queue in zip(askers, dispatch.queues, strict=True)
+        ]
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._fatal: BaseException | None = None
-        everything, at_last = questions(pairs, chosen)
-        for question in everything:
-            self._hand_out(question)
-        for line in self._lines:
-            for question in at_last:
-                self._add(line, question, line.last)
 
     def tallies(self) -> tuple[Tally, ...]:
         """How far each judge is."""
@@ -125,7 +101,7 @@ class Judging:
             CmedtebError: why judging stopped, or why a judge stopped alone.
         """
         for number, line in enumerate(self._lines):
-            if line.ready or line.last or self._config.cascade is not None:
+            if line.queue.left or self._dispatch.cascading:
                 self._start(self._open, line, number, probe)
         tell = progress or _nobody
         interrupted = False
@@ -161,15 +137,15 @@ class Judging:
         """Find out how this judge answers, then set its workers to work."""
         with self._ending(line):
             with self._changed:
-                while not self.stop.is_set() and not line.ready and not self._over(number):
+                while not self.stop.is_set() and not line.queue.ready and not self._over(number):
                     self._changed.wait(POLL_S)
-                nothing = not line.ready and not line.last
+                nothing = not line.queue.ready and not line.queue.last
             if self.stop.is_set() or nothing:
                 return
             line.structure = line.asker.find_structure(probe, self.stop)
             workers = line.asker.judge.concurrency
-            if self._config.cascade is None:
-                workers = min(workers, line.total - line.settled)
+            if not self._dispatch.cascading:
+                workers = min(workers, line.queue.left)
             for _ in range(workers):
                 self._start(self._work, line, number)
 
@@ -183,32 +159,33 @@ class Judging:
                     with self._changed:  # at once: between the two, a later judge would go home
                         line.in_flight -= 1
                         if asked is not None:
-                            self._note(line, number, question, asked)
+                            line.states[asked.last] += 1
+                            self._dispatch.note(number, question, asked)
                         self._changed.notify_all()
 
     def _next(self, line: _Line, number: int) -> Question | None:
         """The next question to a judge; waits while an earlier judge may still hand one on."""
         with self._changed:
             while not self.stop.is_set() and line.error is None:
-                if line.ready:
+                if line.queue.ready:
                     line.in_flight += 1
-                    return line.ready.popleft()
+                    return line.queue.ready.popleft()
                 if self._over(number):
-                    if not line.last:
+                    if not line.queue.last:
                         return None
                     line.in_flight += 1
-                    return line.last.popleft()
+                    return line.queue.last.popleft()
                 self._changed.wait(POLL_S)
         return None
 
     def _over(self, number: int) -> bool:
         """Whether no earlier judge can hand on a question any more."""
-        earlier = self._lines[:number] if self._config.cascade is not None else []
-        busy = any(line.error is None and (line.ready or line.in_flight) for line in earlier)
+        earlier = self._lines[:number] if self._dispatch.cascading else []
+        busy = any(line.error is None and (line.queue.ready or line.in_flight) for line in earlier)
         return not busy
 
     def _ask(self, line: _Line, question: Question) -> Asked:
-        before = self._before.get((line.label, question))
+        before = self._dispatch.before(line.queue, question)
         try:
             asked = line.asker.ask(question, line.structure, self.stop, before=before)
         except (Stopped, BudgetError, NotAvailableError, UsageError):
@@ -222,47 +199,6 @@ class Judging:
         with self._changed:
             line.failed_in_a_row = 0
         return asked
-
-    def _note(self, line: _Line, number: int, question: Question, asked: Asked) -> None:
-        line.states[asked.last] += 1
-        line.settled += asked.settled
-        if question.purpose is Purpose.JUDGE and asked.settled:
-            self._grades[line.label, question.pair_id] = asked.grade
-            if question.pair_id not in self._chosen.complete and self._passes(question, number):
-                self._hand_out(question, number + 1)
-
-    def _hand_out(self, question: Question, number: int = 0) -> None:
-        """Put a question to those judges who are to answer it now."""
-        cascading = (
-            question.purpose is Purpose.JUDGE and question.pair_id not in self._chosen.complete
-        )
-        for place in range(number, len(self._lines)):
-            line = self._lines[place]
-            asked = self._add(line, question, line.ready)
-            if cascading:
-                if asked is None or not asked.settled:
-                    return
-                self._grades[line.label, question.pair_id] = asked.grade
-                if not self._passes(question, place):
-                    return
-
-    def _add(self, line: _Line, question: Question, queue: deque[Question]) -> Asked | None:
-        """Queue a question unless its answer stands already."""
-        asked = self._before.get((line.label, question))
-        line.total += 1
-        if asked is not None and asked.settled:
-            line.settled += 1
-        else:
-            queue.append(question)
-        return asked
-
-    def _passes(self, question: Question, number: int) -> bool:
-        """Whether all judges up to this one leave unanimity possible."""
-        labels = [line.label for line in self._lines[: number + 1]]
-        grades = [self._grades.get((label, question.pair_id)) for label in labels]
-        if any(grade is None or grade < self._config.threshold for grade in grades):
-            return False
-        return self._config.rule is not Rule.IDENTICAL or len(set(grades)) == 1
 
     def _halt(self, error: BaseException | None = None) -> None:
         """Send nothing new."""
