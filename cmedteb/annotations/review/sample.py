@@ -115,7 +115,8 @@ def sequence(
     own = int.from_bytes(hashlib.sha256(reviewer.encode()).digest()[:8], "big")
     rng = np.random.default_rng([seed, own])
     count = len(pairs)
-    shuffled = [in_order(pairs, seed)[place] for place in rng.permutation(count)]
+    ordered = in_order(pairs, seed)
+    shuffled = [ordered[place] for place in rng.permutation(count)]
     early = int(EARLY * count)
     twice = rng.permutation(early)[: math.ceil(repeats * count)]
     gaps = np.sort(rng.integers(int(LATE * count) + 1, count + 1, size=len(twice)))
