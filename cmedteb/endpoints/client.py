@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from cmedteb.endpoints.answers import (
     Embedded,
@@ -22,6 +22,7 @@ from cmedteb.endpoints.answers import (
     reply,
     usage_of,
 )
+from cmedteb.endpoints.asked import Asked, Size
 from cmedteb.endpoints.budget import Budget, Price
 from cmedteb.endpoints.gate import Gate
 from cmedteb.endpoints.key import Key
@@ -33,7 +34,6 @@ from cmedteb.endpoints.watch import NoWatch, Watch
 from cmedteb.errors import ModelError, NotAvailableError, UsageError
 
 TIMEOUT_S = 120.0
-OVERHEAD = 16  # tokens that a server may add to a text or a message
 
 
 @dataclass
@@ -56,40 +56,6 @@ class Meter:
     unreported: int = 0
     retries: int = 0
     cost: float = 0.0
-
-
-class Size(NamedTuple):
-    """Tokens of a request before its answer tells them.
-
-    Attributes:
-        most_in: the most that its texts can have: a token of the tokenizers in use stands for at
-            least one byte of UTF-8.
-        most_out: the most that the answer can have.
-        expected: about as many as there will be, for a limit by the minute.
-    """
-
-    most_in: int
-    most_out: int
-    expected: int
-
-    @classmethod
-    def of(cls, texts: Iterable[str], written: int = 0) -> Self:
-        """The size of a request with these texts and an answer of at most so many tokens."""
-        most = expected = 0
-        for text in texts:
-            most += len(text.encode("utf-8", "surrogatepass")) + OVERHEAD
-            expected += len(text)
-        return cls(most, written, expected + written)
-
-
-class Asked(NamedTuple):
-    """A request: to which path, with which body, of which size, what for, and who watches."""
-
-    path: str
-    body: dict[str, Any]
-    size: Size
-    what: str
-    watch: Watch
 
 
 @dataclass(eq=False)
@@ -246,6 +212,20 @@ class Endpoint:
             NotAvailableError, MissingExtraError, UsageError, ModelError: as `embed`.
         """
         return self._chat(model, messages, watch, sampling, stop)[1]
+
+    def models(self) -> list[dict[str, Any]]:
+        """What the endpoint says of its models, one table each; asked once, without the gate.
+
+        Raises:
+            NotAvailableError, MissingExtraError: as `embed`.
+            ModelError: it lists none.
+        """
+        transport = self._connected()
+        try:
+            listed = read_object(transport.models(timeout=self.timeout)).get("data")
+        except Failure as failure:
+            raise ModelError(f"{self.base_url} lists no models: {failure.told}") from failure
+        return [one for one in listed or [] if isinstance(one, dict)]
 
     def _chat(
         self,
