@@ -3,8 +3,9 @@
     with JudgeServer(gold, simulation) as server:
         ... server.base_url, server.ledger ...
 
-`GET /ledger` tells what it counted (`?calls=1`: by pair), `POST /script` takes a list of faults
-for the next requests. In a process of its own, until standard input ends or it is terminated:
+`/v1` may stand below any folder, so that judges can have endpoints of their own
+(`server.url + "/judge-a/v1"`). `GET /ledger` tells what was counted (`?calls=1`: by pair), `POST
+/script` takes faults for the next requests. In a process of its own, until it is terminated:
 
     python -m cmedteb.annotations.demo.server --gold FILE --simulation FILE [--port N] [--until-eof]
 
@@ -113,7 +114,7 @@ class JudgeServer:
         writer.close()
 
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        if (request.method, request.path) != ("POST", "/v1/chat/completions"):
+        if request.method != "POST" or not request.path.endswith("/v1/chat/completions"):
             await _send(writer, self._other(request))
             return
         judge = str(json.loads(request.body).get("model"))
@@ -134,6 +135,7 @@ class JudgeServer:
         """Models, the ledger and the script."""
         path, _, asked = request.path.partition("?")
         judges = self._bench.judges
+        path = path[max(0, path.find("/v1/models")) :]
         model = judges.get(path.removeprefix("/v1/models/"))
         if path == "/v1/models":
             return _json(model_list(list(judges.values())))
