@@ -19,6 +19,7 @@ from cmedteb.resources import data_folder
 
 Positive = Annotated[int, Field(ge=1)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PANEL = "paper"
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 OURS = {"model", "messages", "response_format", "max_tokens", "n", "stream", "temperature"}
 VARIABLE = r"^[A-Z_][A-Z0-9_]*$"

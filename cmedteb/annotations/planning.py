@@ -17,10 +17,10 @@ from cmedteb import __version__
 from cmedteb.annotations.canaries import make_canaries
 from cmedteb.annotations.config import AnnotationConfig, Judgements
 from cmedteb.annotations.journal import Journal
-from cmedteb.annotations.panel import find_panel
+from cmedteb.annotations.panel import PANEL, find_panel
 from cmedteb.annotations.pool import build_pool, choose_queries, pair_texts
 from cmedteb.annotations.retrieve import DEFAULT_MODELS, retrieve
-from cmedteb.annotations.rubric import find_rubric
+from cmedteb.annotations.rubric import RUBRIC, find_rubric
 from cmedteb.annotations.systems import Returned, read_receipts, read_trec
 from cmedteb.annotations.texts import write_texts
 from cmedteb.data.judgements import as_table
@@ -31,9 +31,6 @@ from cmedteb.types import PairData, RankingData
 if TYPE_CHECKING:
     from cmedteb.runner import Observer, RunOptions
     from cmedteb.tasks import Task
-
-PANEL = "paper"
-RUBRIC = "relevance.v1"
 
 
 @dataclass(frozen=True)

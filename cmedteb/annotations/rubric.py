@@ -21,6 +21,7 @@ from cmedteb.resources import data_folder
 
 MARK = re.compile(r"^<!-- ([a-z0-9 -]+) -->$", re.MULTILINE)
 BLANK = re.compile(r"\{\{([a-z]+)\}\}")
+RUBRIC = "relevance.v1"
 SUFFIX = ".zh.md"
 BLANKS: Mapping[str, tuple[str, ...]] = {
     "system": ("grades", "answer"),
