@@ -12,7 +12,7 @@ from cmedteb.annotations.systems import Returned, from_table
 from cmedteb.annotations.texts import text_hash
 from cmedteb.errors import DataError, UsageError
 from cmedteb.types import RankingData
-from tests.builders import candidates, corpus, qrels, queries, ranking
+from builders import candidates, corpus, qrels, queries, ranking
 
 TEXTS = ["reflux", "fever", "reflux", "a long text about fever", "cough", "rash"]
 DATA = ranking(

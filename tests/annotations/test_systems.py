@@ -18,7 +18,7 @@ from cmedteb.results import ResultStore
 from cmedteb.runner import RunOptions
 from cmedteb.tasks import catalogue, resolve
 from cmedteb.types import RankingData
-from tests.builders import corpus, qrels, queries, ranking
+from builders import corpus, qrels, queries, ranking
 
 OFFLINE = Access(None, Hub.HF, offline=True)
 (SMOKE,) = resolve(["SmokeRetrieval"], catalogue())

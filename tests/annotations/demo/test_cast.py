@@ -18,7 +18,7 @@ from cmedteb.annotations.systems import Returned, from_table
 from cmedteb.data import Access, Hub
 from cmedteb.tasks.registry import from_folder
 from cmedteb.types import RankingData
-from tests.builders import corpus, qrels, queries, ranking
+from builders import corpus, qrels, queries, ranking
 
 DATA = ranking(
     corpus([f"document number {number}" for number in range(6)]),
