@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from cmedteb.annotations.config import AnnotationConfig
 from cmedteb.annotations.report.numbers import LEVEL, est
-from cmedteb.annotations.report.schema import (
-    AgreementPart,
-    Est,
-    PairView,
-    RaterView,
-    Scope,
-    View,
-    Why,
-)
+from cmedteb.annotations.report.schema import AgreementPart, Scope
+from cmedteb.annotations.report.values import Est, PairView, RaterView, View, Why
 from cmedteb.annotations.share import CASCADE, share_of
 from cmedteb.annotations.votes import Votes
 from cmedteb.metrics.agreement_intervals import (

@@ -21,13 +21,7 @@ from cmedteb.annotations.report.effect import score_part
 from cmedteb.annotations.report.experts import expert_part
 from cmedteb.annotations.report.found import found_part, label_part, pool_part
 from cmedteb.annotations.report.numbers import LEVEL, rounded
-from cmedteb.annotations.report.schema import (
-    Choices,
-    Family,
-    Judge,
-    Report,
-    SecondOpinion,
-)
+from cmedteb.annotations.report.schema import Choices, Family, Judge, Report, SecondOpinion
 from cmedteb.annotations.votes import Votes
 from cmedteb.metrics.agreement_intervals import REPLICATES
 from cmedteb.metrics.dawid_skene import DawidSkene, fit_dawid_skene
@@ -54,7 +48,9 @@ def make_report(
     judged = None if config.judgements is None else config.judgements.model_dump(mode="json")
     scores = None
     if results is not None:
-        scores = score_part(results, as_overlay(labels, config, "new"), seed=config.seed)
+        overlay = as_overlay(labels, config, "new")
+        version = "original" if config.judgements is None else config.judgements.version
+        scores = score_part(results, overlay, seed=config.seed, judgements=version)
     return Report(
         cmedteb_version=config.cmedteb_version,
         journal_sha256=snapshot.sha256,

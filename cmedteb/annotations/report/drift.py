@@ -13,7 +13,8 @@ import numpy as np
 from cmedteb.annotations.records import GRADES, Answer, Purpose, Snapshot
 from cmedteb.annotations.report.agreement import pair_view
 from cmedteb.annotations.report.numbers import LEVEL, mean_over, nothing, utc
-from cmedteb.annotations.report.schema import Answered, Canary, DriftPart, Repeated, Why
+from cmedteb.annotations.report.schema import Answered, Canary, DriftPart, Repeated
+from cmedteb.annotations.report.values import Why
 from cmedteb.annotations.votes import Votes, counted
 from cmedteb.metrics.agreement_intervals import REPLICATES, summarise_agreement
 from cmedteb.metrics.ratings import MISSING, Ratings

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from cmedteb.annotations.report.numbers import LEVEL, est, rounded
-from cmedteb.annotations.report.schema import Move, ScorePart, Why
+from cmedteb.annotations.report.schema import Move, ScorePart
+from cmedteb.annotations.report.values import Why
 from cmedteb.data.judgements import Overlay, overlaid
 from cmedteb.errors import CmedtebError, DataError
 from cmedteb.metrics import paired_difference, rank_run
 from cmedteb.metrics.agreement_intervals import REPLICATES, Estimate
 from cmedteb.results import ResultStore
 from cmedteb.results.select import Stored, select
+from cmedteb.results.store import ORIGINAL
 from cmedteb.runner.rescore import cutoffs, grades
 from cmedteb.types import Float64Array, TaskType
 
@@ -29,17 +31,20 @@ class _Scored(NamedTuple):
     after: Float64Array
 
 
-def score_part(results: Path, overlay: Overlay, *, seed: int) -> ScorePart | None:
+def score_part(
+    results: Path, overlay: Overlay, *, seed: int, judgements: str = ORIGINAL
+) -> ScorePart | None:
     """Every whole result of the overlay's task, before and after; None where there is none.
 
     Args:
         results: the results folder.
         overlay: the new judgements; its parent must be what a result was scored against.
         seed: of the bootstrap over queries.
+        judgements: the version that the new ones were made for.
     """
     store = ResultStore(results)
     found, left_out = [], []
-    for stored in select(store, tasks=[overlay.task]):
+    for stored in select(store, tasks=[overlay.task], judgements=judgements):
         name = f"{stored.result.model.name}@{stored.result.model.revision}"
         try:
             found.append(_scored(store, stored, overlay))

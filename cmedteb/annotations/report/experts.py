@@ -18,15 +18,8 @@ from cmedteb.annotations.records import GRADES, Review, Snapshot
 from cmedteb.annotations.report.agreement import pair_view, view
 from cmedteb.annotations.report.numbers import LEVEL, est, mean_over, nothing, rounded, wilson
 from cmedteb.annotations.report.reviewed import Reviewed, effective_judges, error_correlation
-from cmedteb.annotations.report.schema import (
-    Bias,
-    Est,
-    ExpertPart,
-    Reviewer,
-    Stratum,
-    View,
-    Why,
-)
+from cmedteb.annotations.report.schema import Bias, ExpertPart, Reviewer, Stratum
+from cmedteb.annotations.report.values import Est, View, Why
 from cmedteb.errors import ScoreError
 from cmedteb.metrics.agreement_intervals import REPLICATES, Estimate, summarise_agreement
 from cmedteb.metrics.ratings import MISSING, Ratings

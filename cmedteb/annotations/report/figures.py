@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmedteb.annotations.report.schema import Est
+from cmedteb.annotations.report.values import Est
 
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"

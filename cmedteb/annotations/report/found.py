@@ -12,15 +12,8 @@ from collections.abc import Iterable, Sequence
 from cmedteb.annotations.config import AnnotationConfig
 from cmedteb.annotations.consensus import Basis, Consensus, Label, LabelState
 from cmedteb.annotations.report.numbers import mean_over, nothing
-from cmedteb.annotations.report.schema import (
-    Depth,
-    Est,
-    FoundPart,
-    LabelPart,
-    LeftOut,
-    Pool,
-    Why,
-)
+from cmedteb.annotations.report.schema import Depth, FoundPart, LabelPart, LeftOut, Pool
+from cmedteb.annotations.report.values import Est, Why
 
 DEPTHS = (10, 20, 50)
 

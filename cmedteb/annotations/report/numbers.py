@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cmedteb.annotations.report.schema import Est, Why
+from cmedteb.annotations.report.values import Est, Why
 from cmedteb.metrics.agreement_intervals import REPLICATES, Estimate
 from cmedteb.metrics.resample import Interval, bootstrap_blocks
 from cmedteb.metrics.stratified import Proportion

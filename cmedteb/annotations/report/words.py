@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cmedteb.annotations.report.figures import count, number, share, whole
-from cmedteb.annotations.report.schema import Est, Report, Why
+from cmedteb.annotations.report.schema import Report
+from cmedteb.annotations.report.values import Est, Why
 
 UNKNOWN = Est(value=None, why=Why.NOTHING_RATED)
 
