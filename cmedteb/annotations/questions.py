@@ -99,14 +99,13 @@ def questions(pairs: Sequence[Pair], chosen: Samples) -> tuple[list[Question], l
 
 
 def asked_so_far(answers: Iterable[Answer]) -> dict[tuple[str, Question], Asked]:
-    """(judge, question) -> what came of it; the last answer counts."""
+    """(judge, question) -> what came of it; the last answer that came counts."""
     found: dict[tuple[str, Question], Asked] = {}
     for answer in answers:
         key = (answer.judge, Question(answer.pair_id, answer.purpose))
         state, grade = answer.verdict.state, answer.verdict.grade
         before = found[key].attempts if key in found else 0
-        attempts = before + (state is not State.FAILED)
-        if state is State.FAILED and key in found and found[key].settled:
-            continue
-        found[key] = Asked(attempts, state, grade)
+        if state is State.FAILED and before:
+            continue  # no answer says nothing against one that came
+        found[key] = Asked(before + (state is not State.FAILED), state, grade)
     return found
