@@ -10,6 +10,7 @@ say one thing to a person and another to a judge.
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from typing import Any
 
@@ -23,7 +24,8 @@ Message = dict[str, str]
 HIDDEN = {"Cc", "Cf", "Cs", "Co"}
 KEPT = {"\n", "\t"}
 BREAKS = {"\r\n": "\n", "\r": "\n", "\u2028": "\n", "\u2029": "\n"}
-SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0), range(0x115F, 0x1161))
+# Variation selectors and fillers, which Unicode counts as printable.
+SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u115f\u1160\u3164\uffa0]")
 NONCE_DIGITS = 16
 
 
@@ -31,16 +33,14 @@ def clean(text: str) -> str:
     """A text as a judge gets it: NFKC, without characters that nobody sees."""
     for before, after in BREAKS.items():
         text = text.replace(before, after)
-    return "".join(
-        character
-        for character in unicodedata.normalize("NFKC", text)
-        if character in KEPT or not _hidden(character)
-    ).strip()
+    text = SELECTORS.sub("", unicodedata.normalize("NFKC", text))
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        text = "".join(one for one in text if one in KEPT or _seen(one))
+    return text.strip()
 
 
-def _hidden(character: str) -> bool:
-    code = ord(character)
-    return unicodedata.category(character) in HIDDEN or any(code in some for some in SELECTORS)
+def _seen(character: str) -> bool:
+    return unicodedata.category(character) not in HIDDEN
 
 
 def nonce(kind: str, hashed: str) -> str:
