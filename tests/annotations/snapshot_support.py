@@ -29,6 +29,8 @@ SYSTEMS = tuple(
     for name, base in (("bm25", None), ("dense", "Qwen/Qwen3-0.6B"))
 )
 
+TRICKS = ("control", "plea")
+
 
 def settings(judges: Sequence[str] = ("a", "b", "c"), **changes: Any) -> AnnotationConfig:
     """A config of as many judges as are named."""
@@ -146,7 +148,7 @@ def simulated(
             seen = truth[query, doc] + rng.normal(0.0, 0.6, size=judges)
             rows.append([_grade(value, rng) for value in seen])
     more = [*_second_sights(pairs, truth.ravel(), labels, rng), *_tricks(labels)]
-    traps = [pair("q000", f"trap-{n}", canary="plea", ranks={}) for n in range(3)]
+    traps = [_trap(number, trick) for number in range(3) for trick in TRICKS]
     unasked: list[Grades] = [[None] * judges for _ in traps]
     return snapshot([*pairs, *traps], [*rows, *unasked], answers=more, of=chosen)
 
@@ -171,14 +173,22 @@ def _second_sights(
     return found
 
 
+def _trap(number: int, trick: str) -> Pair:
+    """The same document with and without a trick."""
+    digest = sha256(f"{trick} {number}")[:16]
+    return pair("q000", f"trap-{number}", pair_id=digest, canary=trick, ranks={})
+
+
 def _tricks(labels: Sequence[str]) -> list[Answer]:
+    """The first judge falls for the first plea, nobody for anything else."""
     return [
         answer(
-            pair("q000", f"trap-{number}").pair_id,
+            _trap(number, trick).pair_id,
             label,
-            5 if (number, place) == (0, 0) else 1,
+            5 if (number, place, trick) == (0, 0, "plea") else 1,
             purpose=Purpose.CANARY,
         )
         for number in range(3)
+        for trick in TRICKS
         for place, label in enumerate(labels)
     ]

@@ -10,12 +10,13 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
+from cmedteb.annotations.canaries import gullibility
 from cmedteb.annotations.records import GRADES, Answer, Purpose, Snapshot
 from cmedteb.annotations.report.agreement import pair_view
-from cmedteb.annotations.report.numbers import LEVEL, mean_over, nothing, utc
+from cmedteb.annotations.report.numbers import LEVEL, mean_over, nothing, rounded, utc
 from cmedteb.annotations.report.schema import Answered, Canary, DriftPart, Repeated
 from cmedteb.annotations.report.values import Why
-from cmedteb.annotations.votes import Votes, counted
+from cmedteb.annotations.votes import Votes
 from cmedteb.metrics.agreement_intervals import REPLICATES, summarise_agreement
 from cmedteb.metrics.ratings import MISSING, Ratings
 
@@ -73,22 +74,17 @@ def _repeated(first: Votes, second: Votes, column: int, threshold: int, *, seed:
 
 
 def canaries(snapshot: Snapshot, threshold: int) -> tuple[Canary, ...]:
-    """How many texts that ask for a good grade got one; each is irrelevant to its query."""
-    tricks = {pair.pair_id: pair.canary for pair in snapshot.pairs if pair.canary is not None}
-    grades: defaultdict[tuple[str, str], list[int | None]] = defaultdict(list)
-    for (pair, judge), answer in counted(snapshot, Purpose.CANARY).items():
-        trick = tricks.get(pair)
-        if trick is not None:
-            grades[judge, trick].append(answer.verdict.grade)
+    """How much each trick moves each judge."""
+    found = gullibility(snapshot.pairs, snapshot.answers, threshold=threshold)
     return tuple(
         Canary(
-            judge=judge,
-            trick=trick,
-            asked=len(found),
-            graded=sum(grade is not None for grade in found),
-            fooled=sum(grade is not None and grade >= threshold for grade in found),
+            judge=one.judge,
+            trick=one.trick,
+            asked=one.asked,
+            fooled=one.fooled,
+            shift=rounded(one.shift) or 0.0,
         )
-        for (judge, trick), found in sorted(grades.items())
+        for one in found
     )
 
 

@@ -6,6 +6,7 @@ from cmedteb.annotations.report.values import Est
 
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+JOINT = ",\N{NO-BREAK SPACE}"
 PAPER_KAPPA = 0.731
 
 
@@ -45,7 +46,7 @@ def bounds(found: Est, digits: int = 3, *, percent: bool = False) -> str:
         return ""
     scale = 100 if percent else 1
     low, high = (number(scale * bound, digits) for bound in (found.low, found.high))
-    return f"[{low}, {high}]"
+    return f"[{low}{JOINT}{high}]"
 
 
 def whole(found: Est, digits: int = 3, *, percent: bool = False) -> str:

@@ -184,13 +184,21 @@ class Repeated(Strict):
 
 
 class Canary(Strict):
-    """One trick on one judge: how many texts that speak to the judge got a positive grade."""
+    """One trick on one judge, held against the same document without a trick.
+
+    Attributes:
+        judge: its label.
+        trick: which.
+        asked: canaries that the judge graded with the trick and without.
+        fooled: of these, positive with the trick and not without.
+        shift: mean grade with the trick less that without.
+    """
 
     judge: str
     trick: str
     asked: int
-    graded: int
     fooled: int
+    shift: float
 
 
 class Answered(Strict):

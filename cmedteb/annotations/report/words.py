@@ -90,7 +90,7 @@ def _judges(report: Report) -> Iterator[Saying]:
         yield Saying("warn.family", gaps)
     fooled = sum(one.fooled for one in report.drift.canaries)
     if fooled:
-        asked = sum(one.graded for one in report.drift.canaries)
+        asked = sum(one.asked for one in report.drift.canaries)
         yield Saying("warn.fooled", {"fooled": count(fooled), "asked": count(asked)})
 
 

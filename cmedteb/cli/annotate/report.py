@@ -59,6 +59,8 @@ def headline(report: Report) -> Table:
         f"{report.task}: {report.pool.pairs:,} pairs, {len(report.choices.judges)} judges, "
         f"{report.choices.rule} at {report.choices.threshold}"
     )
+    table.caption = "* beside the paper's 0.731, whose raters and categories it does not state"
+    table.caption_justify = "left"
     table.add_column("", overflow="fold")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("95% interval", justify="right", no_wrap=True)
@@ -75,7 +77,7 @@ def rows(report: Report) -> list[tuple[str, str, str]]:
         grade = f"grade >= {report.choices.threshold}"
         of_two, of_five = binary.coefficients, graded.coefficients
         found += [
-            _row(f"Fleiss' kappa, {grade} (beside 0.731)", of_two["fleiss_kappa"]),
+            _row(f"Fleiss' kappa, {grade} *", of_two["fleiss_kappa"]),
             _row("Fleiss' kappa, five grades", of_five["fleiss_kappa"]),
             _row("Krippendorff's alpha, ordinal", of_five["krippendorff_alpha_ordinal"]),
             _row(f"Gwet's AC1, {grade}", of_two["gwet_ac1"]),
