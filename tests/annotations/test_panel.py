@@ -32,11 +32,13 @@ base_url = "http://127.0.0.1:1/v1"
 """
 
 
-@pytest.mark.parametrize("name", ["paper", "open-weights", "local"])
-def test_shipped_panels(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "judges"), [("paper", 3), ("open-weights", 3), ("local", 3), ("gpt-4o", 1)]
+)
+def test_shipped_panels(name: str, judges: int) -> None:
     panel = find_panel(name)
     assert panel.name == name
-    assert len(panel.judges) == 3
+    assert len(panel.judges) == judges
     assert all(judge.price is not None for judge in panel.judges)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from cmedteb.annotations.config import AnnotationConfig
 from cmedteb.annotations.journal import Journal
+from cmedteb.annotations.private import refuse_shipped
 from cmedteb.annotations.records import Phase, Snapshot
 from cmedteb.annotations.review.drawn import keep_drawn, read_drawn
 from cmedteb.annotations.review.items import Item, make_items
@@ -28,7 +29,6 @@ from cmedteb.annotations.review.strata import population, stratify
 from cmedteb.annotations.rubric import Rubric
 from cmedteb.annotations.texts import read_texts
 from cmedteb.errors import UsageError
-from cmedteb.resources import data_folder
 from cmedteb.results.files import write_atomic
 
 NAME = re.compile(r"\A[^\W_][\w.-]{0,63}\Z")
@@ -169,11 +169,7 @@ def _home(folder: Path, plan: ReviewPlan) -> Path:
             "digits, `-`, `_` and `.`, because it names a folder."
         )
     home = (plan.to or folder / "review") / str(plan.phase)
-    if home.resolve().is_relative_to(data_folder("annotations").resolve()):
-        raise UsageError(
-            f"{home}: these files hold texts of the data set, and none may enter annotations/. "
-            "Give another folder with --to."
-        )
+    refuse_shipped(home)
     return home
 
 
