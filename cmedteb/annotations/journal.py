@@ -38,6 +38,10 @@ CALL = (
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 REMEMBER = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+RAW = (
+    "SELECT intent.pair_id, intent.attempt, call.error, call.raw FROM call "
+    "JOIN intent ON intent.id = call.intent WHERE intent.purpose = ? ORDER BY call.id"
+)
 ORPHANS = (
     "SELECT judge, count(*), sum(reserved) FROM intent "
     "WHERE id NOT IN (SELECT intent FROM call) GROUP BY judge ORDER BY judge"
@@ -87,6 +91,22 @@ class Ended(NamedTuple):
     code: str | None = None
     told: str | None = None
     raw: bytes | None = None
+
+
+class RawAnswer(NamedTuple):
+    """An answer as it came.
+
+    Attributes:
+        asked_id: `pair_id` of its intent.
+        attempt: from 1.
+        error: its class where there is no answer.
+        raw: the body.
+    """
+
+    asked_id: str
+    attempt: int
+    error: str | None
+    raw: bytes | None
 
 
 class Exposure(NamedTuple):
@@ -261,6 +281,15 @@ class Journal:
         """Pair id -> stratum, of the pairs that were drawn for review."""
         with self._lock:
             return dict(self._connection.execute("SELECT * FROM sample ORDER BY pair_id"))
+
+    def raw_answers(self, purpose: Purpose) -> list[RawAnswer]:
+        """Answers of one purpose as they came, in the order in which they ended."""
+        with self._lock:
+            rows = self._connection.execute(RAW, (str(purpose),)).fetchall()
+        return [
+            RawAnswer(asked, attempt, error, None if raw is None else zlib.decompress(raw))
+            for asked, attempt, error, raw in rows
+        ]
 
     def exposure(self) -> dict[str, Exposure]:
         """Judge -> requests that never ended here."""

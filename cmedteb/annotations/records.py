@@ -34,7 +34,7 @@ class Purpose(StrEnum):
 
     `JUDGE`: for the label. `RETEST`: a pair asked again, for drift and noise. `REVERSED`: with
     the scale printed from 5 to 1. `CANARY`: a text that tries to speak to the judge.
-    `PROBE`: `doctor`'s questions, which belong to no pair.
+    `PROBE`: `doctor`'s questions, which belong to no pair. `WRITE`: for sentences, not for a grade.
     """
 
     JUDGE = "judge"
@@ -42,6 +42,7 @@ class Purpose(StrEnum):
     REVERSED = "reversed"
     CANARY = "canary"
     PROBE = "probe"
+    WRITE = "write"
 
 
 class Phase(StrEnum):
