@@ -143,8 +143,7 @@ class Consensus:
     def strata(self) -> dict[str, Stratum]:
         """Pair id -> stratum, by what the panel alone said."""
         return {
-            label.pair.pair_id: _stratum(label, self.votes, self.threshold)
-            for label in self.labels
+            label.pair.pair_id: _stratum(label, self.votes, self.threshold) for label in self.labels
         }
 
 
