@@ -26,10 +26,12 @@ import pytest
 from builders import SHARED, retrieval_folder
 
 from annotations.offline import LEFT, finished, python, start
+from cmedteb.annotations.annotate import progress
 from cmedteb.annotations.demo import FaultRates, Simulation
 from cmedteb.annotations.demo.cast import simulation, write_panel
 from cmedteb.annotations.demo.plant import Planting, plant, write_data
 from cmedteb.annotations.demo.process import ledger, served
+from cmedteb.annotations.overlay import read_overlay
 from cmedteb.annotations.retrieve import retrieve
 from cmedteb.data import Access, Hub
 from cmedteb.runner import RunOptions
@@ -37,7 +39,8 @@ from cmedteb.tasks.registry import from_folder
 from cmedteb.types import RankingData
 
 SOURCE = SHARED / "zh_med_mini"
-QUERIES = 25
+QUERIES = 60
+WITH, WITHOUT = 12, 8
 SYSTEMS = ("bm25", "hashing")
 CLAUSES = re.compile("(?<=[\u3002\uff0c\uff1b\uff01\uff1f,;!?])")
 IN_FLIGHT = 16 * 3
@@ -66,6 +69,18 @@ def with_twins(folder: Path) -> Path:
     return retrieval_folder(folder, documents, asked, grades)
 
 
+def only_some(planting: Planting) -> Planting:
+    """Judgements of a few queries with a planted false negative, and of a few without."""
+    planted = sorted({query for query, _ in planting.hidden})
+    others = sorted(set(planting.judgements) - set(planted))
+    kept = {*planted[:WITH], *others[:WITHOUT]}
+    return replace(
+        planting,
+        judgements={query: row for query, row in planting.judgements.items() if query in kept},
+        hidden=tuple(pair for pair in planting.hidden if pair[0] in kept),
+    )
+
+
 class Scene:
     """The planted data and who judges it."""
 
@@ -78,9 +93,8 @@ class Scene:
         options = RunOptions(output=home / "before", access=access)
         returned = retrieve(full, data, options, models=SYSTEMS, depth=100)
         by_name = {one.system.name.rpartition("/")[2]: one for one in returned}
-        self.planting: Planting = plant(
-            data, by_name["bm25"], by_name["hashing"], share=0.5, wrong=0, seed=1
-        )
+        whole = plant(data, by_name["bm25"], by_name["hashing"], share=0.5, wrong=0, seed=1)
+        self.planting: Planting = only_some(whole)
         write_data(data, self.planting.judgements, home / "planted")
         told = simulation(1)
         rates = FaultRates(rate=0.01, reset_after=0.002, bad_json=0.005, cut=0.005)
@@ -124,7 +138,7 @@ def judged(scene: Scene, url: str) -> Path:
     choices = ["--pool-depth", "10", "--retest", "0", "--reversed", "0", "--canaries", "0"]
     plan: list[str | Path] = ["annotate", "plan", folder, "-t", scene.home / "planted"]
     finished(scene.home, *plan, "--panel", panel, *models, *choices, "--offline", "-q")
-    for calls in (150, 400):
+    for calls in (100, 300):
         kill_after(start(scene.home, "annotate", "run", folder, "-q"), url, calls)
     finished(scene.home, "annotate", "run", folder, "-q")
     return folder
@@ -134,9 +148,8 @@ def read(folder: Path, *arguments: str | Path) -> Any:
     return json.loads(finished(folder, *arguments, "--json"))
 
 
-def test_kills_cost_no_more_than_what_was_in_flight(scene: Scene, judged: Path, url: str) -> None:
-    told = read(scene.home, "annotate", "status", judged)
-    assert all(judge["settled"] == judge["total"] for judge in told["judges"])
+def test_kills_cost_no_more_than_what_was_in_flight(judged: Path, url: str) -> None:
+    assert all(judge.settled == judge.total for judge in progress(judged).judges)
     counted = ledger(url, calls=True)
     by_pair = {(query, doc): times for _, query, doc, times in counted["calls"] if query and doc}
     assert by_pair
@@ -146,6 +159,46 @@ def test_kills_cost_no_more_than_what_was_in_flight(scene: Scene, judged: Path, 
         for fault in ("reset_after", "bad_json", "cut")
     )
     assert counted["repeated"] <= 2 * IN_FLIGHT + asked_again
+
+
+def test_what_was_planted_is_found_and_the_better_system_rises(scene: Scene, judged: Path) -> None:
+    finished(scene.home, "annotate", "build", judged, "--version", "v1", "--offline")
+    overlay = read_overlay("planted", "v1", judged / "overlays")
+    hidden = scene.planting.hidden
+    pooled = [pair for pair in hidden if pair[1] in overlay.grades.get(pair[0], {})]
+    found = [pair for pair in pooled if overlay.grades[pair[0]][pair[1]] > 0]
+    assert len(hidden) >= WITH
+    assert len(pooled) >= 0.5 * len(hidden), "BM25 found them, most of them early"
+    assert len(found) >= 0.8 * len(pooled)
+    report = read(scene.home, "annotate", "report", judged, "--results", judged / "results")
+    assert report["found"]["total"] == sum(
+        grade > 0 and doc not in scene.planting.judgements[query]
+        for query, row in overlay.grades.items()
+        for doc, grade in row.items()
+    )
+    moves = {move["model"]: move for move in report["scores"]["moves"]}
+    better = moves["cmedteb/bm25"]
+    assert better["rank_after"] == 1
+    assert better["after"] > better["before"]
+    assert better["change"]["value"] > moves["cmedteb/hashing"]["change"]["value"]
+    rescored = read(
+        scene.home,
+        *("rescore", "--judgements", "v1", "--overlays", judged / "overlays"),
+        *("--results", judged / "results"),
+    )
+    assert {row["model"]: row["after"] for row in rescored} == pytest.approx(
+        {name: move["after"] for name, move in moves.items()}
+    )
+
+
+def test_a_replay_from_a_copy_of_the_journal_gives_the_same_bytes(
+    scene: Scene, judged: Path, tmp_path: Path
+) -> None:
+    assert (judged / "report" / "report.json").is_file(), "written by the test above"
+    copy = tmp_path / "journal.sqlite"
+    copy.write_bytes((judged / "journal.sqlite").read_bytes())
+    receipts = ("--results", judged / "results")
+    finished(scene.home, "annotate", "replay", copy, "--against", judged, *receipts)
 
 
 def test_the_guard_ends_a_process_that_leaves_the_machine(tmp_path: Path) -> None:
