@@ -52,7 +52,7 @@ FINDER, GATHERER = "bm25", "hashing"
 SYSTEMS = (FINDER, GATHERER, f"fusion:{FINDER}+{GATHERER}")
 DEPTH = 10
 VERSION = "v1"
-REVIEWED = 150
+REVIEWED = 400
 MARGIN = 1.5  # of the estimate, as the budget
 OFFLINE = Access(None, Hub.HF, offline=True)
 
@@ -284,7 +284,9 @@ def _judged(demo: Demo, panel: Path, tell: Callable[[str], None]) -> float:
     tell(f"plan:   {planned.pairs:,} pairs of {planned.queries} queries; no more than {budget}")
     for one in demo.doctor():
         shape = f"answers in {one.structure}" if one.works else f"cannot work: {one.problem}"
-        tell(f"doctor: {one.judge} {shape}" + "".join(f"; {told}" for told in one.warnings))
+        tell(f"doctor: {one.judge} {shape}")
+        for warning in one.warnings:
+            tell(f"        {warning}")
     for tally in demo.run(budget=budget):
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(tally.states.items()))
         tell(f"run:    {tally.judge}: {states}")
@@ -295,10 +297,7 @@ def _counted(told: dict[str, Any]) -> str:
     faults = sum(count for kinds in told["faults"].values() for count in kinds.values())
     limited = sum(told["rejected"].values())
     asked, paid = (sum(told[key].values()) for key in ("asked", "paid"))
-    return (
-        f"asked {asked:,} times, answered {paid:,}; {faults} faults on purpose, {limited} refusals "
-        "by its rate limit"
-    )
+    return f"{asked:,} requests, {paid:,} answers, {faults} faults, {limited} rate-limited"
 
 
 def _count(
