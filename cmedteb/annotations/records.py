@@ -34,7 +34,7 @@ class Purpose(StrEnum):
 
     `JUDGE`: for the label. `RETEST`: a pair asked again, for drift and noise. `REVERSED`: with
     the scale printed from 5 to 1. `CANARY`: a text that tries to speak to the judge.
-    `PROBE`: `doctor`'s questions, which belong to no pair.
+    `PROBE`: `doctor`'s questions, which belong to no pair. `WRITE`: for sentences, not for a grade.
     """
 
     JUDGE = "judge"
@@ -42,6 +42,7 @@ class Purpose(StrEnum):
     REVERSED = "reversed"
     CANARY = "canary"
     PROBE = "probe"
+    WRITE = "write"
 
 
 class Phase(StrEnum):
@@ -171,7 +172,9 @@ class Snapshot:
         answers: in the order in which they came.
         reviews: in the order of import.
         sha256: over every row of the journal in canonical form: independent of SQLite's pages.
-        strata: of the pairs that were drawn for review: pair id -> stratum.
+        strata: of every pair of the pool, frozen when the first pairs were drawn for review:
+            pair id -> stratum. Their counts are the population that reviews are weighted back to.
+            Empty before that.
     """
 
     config: Any

@@ -125,6 +125,11 @@ class TerminalObserver:
             note(text)
 
 
+def progress_bars() -> Progress:
+    """Bars on stderr, to be started and stopped."""
+    return _bars(_console(stderr=True))
+
+
 def _bars(console: Console) -> Progress:
     from rich.progress import (
         BarColumn,
@@ -143,7 +148,8 @@ def _bars(console: Console) -> Progress:
         def render(self, task: Bar) -> Text:
             speed = task.finished_speed or task.speed
             unit = task.fields.get("unit", "")
-            return Text(f"{speed:,.0f} {unit}/s" if speed and unit == "texts" else "", style="dim")
+            counted = speed and unit in {"texts", "answers"}
+            return Text(f"{speed:,.0f} {unit}/s" if counted else "", style="dim")
 
     return Progress(
         TextColumn("{task.description}"),

@@ -9,19 +9,26 @@ first `embed` or `chat`: an endpoint can be described offline and without a key.
 nothing of models and tasks, and stores nothing: what arrives is handed on at once.
 """
 
-from cmedteb.endpoints.answers import Embedded, Reply
-from cmedteb.endpoints.budget import Budget, Price
+from cmedteb.endpoints.answers import Embedded, Reply, usage_of
+from cmedteb.endpoints.budget import Budget, BudgetError, Price
 from cmedteb.endpoints.client import Endpoint, Meter, open_endpoint
+from cmedteb.endpoints.declined import declined
+from cmedteb.endpoints.gate import Gate
 from cmedteb.endpoints.key import Key
 from cmedteb.endpoints.pack import packs
 from cmedteb.endpoints.pool import Stop, Stopped, concurrently
 from cmedteb.endpoints.provider import Limits, Provider, find_provider, host_of
 from cmedteb.endpoints.retry import RefusedError
+from cmedteb.endpoints.transport import Failure
+from cmedteb.endpoints.watch import Watch
 
 __all__ = [
     "Budget",
+    "BudgetError",
     "Embedded",
     "Endpoint",
+    "Failure",
+    "Gate",
     "Key",
     "Limits",
     "Meter",
@@ -31,9 +38,12 @@ __all__ = [
     "Reply",
     "Stop",
     "Stopped",
+    "Watch",
     "concurrently",
+    "declined",
     "find_provider",
     "host_of",
     "open_endpoint",
     "packs",
+    "usage_of",
 ]

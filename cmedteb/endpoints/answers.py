@@ -25,6 +25,7 @@ class Usage(NamedTuple):
 
     tokens_in: int | None
     tokens_out: int | None
+    tokens_cached: int | None = None
 
 
 class Embedded(NamedTuple):
@@ -78,7 +79,9 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise Failure(Kind.LOST, f"the answer is no JSON object but {body[:40]!r}", status=200)
     if value.get("error"):
         told = json.dumps(value["error"], ensure_ascii=False)[:SHOWN]
-        raise Failure(Kind.SERVER, told, status=200)
+        code = value["error"].get("code") if isinstance(value["error"], dict) else None
+        code = None if code is None else str(code)
+        raise Failure(Kind.SERVER, told, status=200, code=code)
     return value
 
 
@@ -89,7 +92,14 @@ def usage_of(answer: Mapping[str, Any]) -> Usage:
     tokens_in = _count(usage.get("prompt_tokens"))
     if tokens_in is None:
         tokens_in = _count(usage.get("total_tokens"))
-    return Usage(tokens_in, _count(usage.get("completion_tokens")))
+    return Usage(tokens_in, _count(usage.get("completion_tokens")), _cached(usage))
+
+
+def _cached(usage: Mapping[str, Any]) -> int | None:
+    """Tokens read from a prefix cache: as OpenAI says it, else as DeepSeek does."""
+    details = usage.get("prompt_tokens_details")
+    told = details.get("cached_tokens") if isinstance(details, dict) else None
+    return _count(usage.get("prompt_cache_hit_tokens") if told is None else told)
 
 
 def _count(value: object) -> int | None:

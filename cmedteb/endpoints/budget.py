@@ -18,14 +18,28 @@ POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Of a million tokens, in whatever currency; `output` is that of the tokens written."""
+    """Of a million tokens, in whatever currency.
+
+    Attributes:
+        input: of the request.
+        output: of the tokens written.
+        cached: of input that was read from a prefix cache; None costs as other input.
+    """
 
     input: float
     output: float = 0.0
+    cached: float | None = None
 
-    def of(self, tokens_in: int, tokens_out: int = 0) -> float:
-        """What so many tokens cost."""
-        return (self.input * tokens_in + self.output * tokens_out) / MILLION
+    def of(self, tokens_in: int, tokens_out: int = 0, tokens_cached: int = 0) -> float:
+        """What so many tokens cost; `tokens_cached` are among `tokens_in`."""
+        cached = self.input if self.cached is None else self.cached
+        read = min(tokens_cached, tokens_in)
+        cost = self.input * (tokens_in - read) + cached * read + self.output * tokens_out
+        return cost / MILLION
+
+
+class BudgetError(ModelError):
+    """The budget is used up."""
 
 
 @dataclass
@@ -58,7 +72,7 @@ class Budget:
             False if `stopped` became true before there was room.
 
         Raises:
-            ModelError: there is no room, and none will come.
+            BudgetError: there is no room, and none will come.
         """
         with self._changed:
             while not stopped():
@@ -67,7 +81,7 @@ class Budget:
                     self._open += 1
                     return True
                 if not self._open:
-                    raise ModelError(
+                    raise BudgetError(
                         f"the budget of {self.limit:g} is used up: {self.spent:.6g} is spent, and "
                         f"the next request can cost up to {amount:.6g}. What arrived is kept: "
                         "run again with a higher --budget to go on from there."

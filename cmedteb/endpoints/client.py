@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from cmedteb.endpoints.answers import (
     Embedded,
@@ -22,6 +22,7 @@ from cmedteb.endpoints.answers import (
     reply,
     usage_of,
 )
+from cmedteb.endpoints.asked import Asked, Size
 from cmedteb.endpoints.budget import Budget, Price
 from cmedteb.endpoints.gate import Gate
 from cmedteb.endpoints.key import Key
@@ -29,10 +30,10 @@ from cmedteb.endpoints.pool import Stop, Stopped
 from cmedteb.endpoints.provider import Provider, find_provider, host_of
 from cmedteb.endpoints.retry import RefusedError, Retrying
 from cmedteb.endpoints.transport import Failure, Kind, Transport
+from cmedteb.endpoints.watch import NoWatch, Watch
 from cmedteb.errors import ModelError, NotAvailableError, UsageError
 
 TIMEOUT_S = 120.0
-OVERHEAD = 16  # tokens that a server may add to a text or a message
 
 
 @dataclass
@@ -57,30 +58,6 @@ class Meter:
     cost: float = 0.0
 
 
-class Size(NamedTuple):
-    """Tokens of a request before its answer tells them.
-
-    Attributes:
-        most_in: the most that its texts can have: a token of the tokenizers in use stands for at
-            least one byte of UTF-8.
-        most_out: the most that the answer can have.
-        expected: about as many as there will be, for a limit by the minute.
-    """
-
-    most_in: int
-    most_out: int
-    expected: int
-
-    @classmethod
-    def of(cls, texts: Iterable[str], written: int = 0) -> Self:
-        """The size of a request with these texts and an answer of at most so many tokens."""
-        most = expected = 0
-        for text in texts:
-            most += len(text.encode("utf-8", "surrogatepass")) + OVERHEAD
-            expected += len(text)
-        return cls(most, written, expected + written)
-
-
 @dataclass(eq=False)
 class Endpoint:
     """An OpenAI-compatible endpoint, to be shared by all threads that use it.
@@ -94,6 +71,7 @@ class Endpoint:
             share one.
         price: of tokens.
         timeout: of one request, in seconds, in total.
+        shared_gate: of endpoints that draw on one account; None makes one.
 
     Raises:
         UsageError: no base URL, or a limit without a price.
@@ -106,6 +84,7 @@ class Endpoint:
     budget: Budget = field(default_factory=Budget)
     price: Price | None = None
     timeout: float = TIMEOUT_S
+    shared_gate: Gate | None = None
     meter: Meter = field(default_factory=Meter, init=False)
     gate: Gate = field(init=False)
     _transport: Transport | None = field(default=None, init=False, repr=False)
@@ -121,7 +100,7 @@ class Endpoint:
                 "a budget needs the price of a million tokens, which no endpoint tells: give "
                 "--api-price beside --budget"
             )
-        self.gate = Gate(
+        self.gate = self.shared_gate or Gate(
             most=self.provider.concurrency,
             requests_per_minute=self.provider.requests_per_minute,
             tokens_per_minute=self.provider.tokens_per_minute,
@@ -163,14 +142,15 @@ class Endpoint:
         what = f"vectors of {len(texts)} texts by {model}"
         plain = floats or self._floats
         body["encoding_format"] = "float" if plain else "base64"
+        asked = Asked("embeddings", body, size, what, NoWatch())
         try:
-            answer, _ = self._ask("embeddings", body, size, what=what, stop=stop)
+            answer, _ = self._ask(asked, stop)
         except RefusedError:
             # A refusal costs nothing. Where base64 never worked, it may be what was refused.
             if plain or self._base64_works:
                 raise
             body["encoding_format"] = "float"
-            answer, _ = self._ask("embeddings", body, size, what=what, stop=stop)
+            answer, _ = self._ask(asked, stop)
             self._floats = True
         else:
             self._base64_works = self._base64_works or not plain
@@ -205,6 +185,56 @@ class Endpoint:
         Raises:
             NotAvailableError, MissingExtraError, UsageError, ModelError: as `embed`.
         """
+        answer, raw = self._chat(model, messages, NoWatch(), sampling, stop)
+        try:
+            return reply(answer, raw)
+        except ModelError as error:
+            raise ModelError(
+                f"{self.base_url} gave a wrong answer for an answer of {model}: {error}. It was "
+                "paid for and is not asked again now."
+            ) from error
+
+    def chat_raw(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        watch: Watch,
+        *,
+        stop: Stop | None = None,
+        **sampling: Any,  # noqa: ANN401  whatever the endpoint takes
+    ) -> bytes:
+        """As `chat`, but the answer as it came, and each sending is told to `watch`.
+
+        Returns:
+            The body: a JSON object that is no report of an error, whatever else it says.
+
+        Raises:
+            NotAvailableError, MissingExtraError, UsageError, ModelError: as `embed`.
+        """
+        return self._chat(model, messages, watch, sampling, stop)[1]
+
+    def models(self) -> list[dict[str, Any]]:
+        """What the endpoint says of its models, one table each; asked once, without the gate.
+
+        Raises:
+            NotAvailableError, MissingExtraError: as `embed`.
+            ModelError: it lists none.
+        """
+        transport = self._connected()
+        try:
+            listed = read_object(transport.models(timeout=self.timeout)).get("data")
+        except Failure as failure:
+            raise ModelError(f"{self.base_url} lists no models: {failure.told}") from failure
+        return [one for one in listed or [] if isinstance(one, dict)]
+
+    def _chat(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        watch: Watch,
+        sampling: dict[str, Any],
+        stop: Stop | None,
+    ) -> tuple[dict[str, Any], bytes]:
         if "stop_at" in sampling:
             sampling["stop"] = sampling.pop("stop_at")
         body = {**sampling, "model": model, "messages": [dict(message) for message in messages]}
@@ -214,26 +244,17 @@ class Endpoint:
         choices = int(sampling.get("n") or 1)
         read = [json.dumps(message, ensure_ascii=False, default=str) for message in messages]
         size = Size.of(read, choices * int(written or 0))
-        what = f"an answer of {model}"
-        answer, raw = self._ask("chat/completions", body, size, what=what, stop=stop)
-        try:
-            return reply(answer, raw)
-        except ModelError as error:
-            raise ModelError(
-                f"{self.base_url} gave a wrong answer for {what}: {error}. It was paid for and is "
-                "not asked again now."
-            ) from error
+        asked = Asked("chat/completions", body, size, f"an answer of {model}", watch)
+        return self._ask(asked, stop)
 
-    def _ask(
-        self, path: str, body: dict[str, Any], size: Size, *, what: str, stop: Stop | None
-    ) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, asked: Asked, stop: Stop | None) -> tuple[dict[str, Any], bytes]:
         """Send a request until there is an answer."""
         stop = stop or Stop()
         transport = self._connected()
-        retrying = Retrying(self.base_url, what, self.provider, self.gate)
+        retrying = Retrying(self.base_url, asked.what, self.provider, self.gate)
         while True:
             try:
-                return self._send(transport, path, body, size, stop)
+                return self._send(transport, asked, stop)
             except Failure as failure:
                 wait = retrying.wait_for(failure, self._jitter)
             if stop.wait(wait):
@@ -241,10 +262,9 @@ class Endpoint:
             with self._lock:
                 self.meter.retries += 1
 
-    def _send(
-        self, transport: Transport, path: str, body: dict[str, Any], size: Size, stop: Stop
-    ) -> tuple[dict[str, Any], bytes]:
+    def _send(self, transport: Transport, asked: Asked, stop: Stop) -> tuple[dict[str, Any], bytes]:
         """Send a request once, through the gate and within the budget."""
+        size = asked.size
         reserved = self._cost(size.most_in, size.most_out)
         if not self.budget.reserve(reserved, stop.is_set):
             raise Stopped
@@ -255,14 +275,13 @@ class Endpoint:
             if permit is None:
                 raise Stopped
             charged = reserved  # whatever happens now, unless we learn better
-            raw = transport.post(path, body, timeout=self.timeout)
+            raw = self._post(transport, asked, reserved)
             answer = read_object(raw)
             used, charged = self._count(usage_of(answer), size)
             self.gate.succeeded(permit, used)
             permit = None
         except Failure as failure:
-            if failure.kind is not Kind.LOST:
-                charged = 0.0
+            charged = reserved if failure.may_be_charged else 0.0
             if failure.kind is Kind.RATE and permit is not None:
                 self.gate.rejected(permit, failure.retry_after)
                 permit = None
@@ -274,12 +293,25 @@ class Endpoint:
                 self.gate.failed(permit)
             self.budget.settle(reserved, charged)
 
+    def _post(self, transport: Transport, asked: Asked, most: float) -> bytes:
+        """Send a request; whoever watches knows of it before, and of what came."""
+        asked.watch.sending(most)
+        try:
+            raw = transport.post(asked.path, asked.body, timeout=self.timeout)
+        except Failure as failure:
+            asked.watch.failed(failure)
+            raise
+        asked.watch.arrived(raw)
+        return raw
+
     def _count(self, usage: Usage, size: Size) -> tuple[int, float]:
         """Note an answer; returns its tokens and its cost."""
         told = usage.tokens_in is not None
         tokens_in, tokens_out = usage.tokens_in or 0, usage.tokens_out or 0
         cost = (
-            self._cost(tokens_in, tokens_out) if told else self._cost(size.most_in, size.most_out)
+            self._cost(tokens_in, tokens_out, usage.tokens_cached or 0)
+            if told
+            else self._cost(size.most_in, size.most_out)
         )
         with self._lock:
             self.meter.answers += 1
@@ -289,8 +321,8 @@ class Endpoint:
             self.meter.cost += cost
         return (tokens_in + tokens_out if told else size.expected), cost
 
-    def _cost(self, tokens_in: int, tokens_out: int) -> float:
-        return 0.0 if self.price is None else self.price.of(tokens_in, tokens_out)
+    def _cost(self, tokens_in: int, tokens_out: int, tokens_cached: int = 0) -> float:
+        return 0.0 if self.price is None else self.price.of(tokens_in, tokens_out, tokens_cached)
 
     def _connected(self) -> Transport:
         """The pool of connections, made for the first request."""

@@ -27,7 +27,7 @@ class Key:
             raise NotAvailableError(
                 f"the endpoint needs a key, and the environment variable {self.variable} is not "
                 "set. Put the key there, or name another variable: --api-key-env (for chat "
-                "--hyde-key-env)."
+                "--hyde-key-env, in a panel key_env)."
             )
         if not (value.isascii() and value.isprintable()):
             raise NotAvailableError(

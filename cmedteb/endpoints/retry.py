@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from cmedteb.endpoints.declined import declined
 from cmedteb.endpoints.gate import Gate
 from cmedteb.endpoints.provider import Provider
 from cmedteb.endpoints.transport import Failure, Kind
@@ -27,12 +28,14 @@ class RefusedError(ModelError):
     Attributes:
         code: the provider's error code, such as `content_filter`, where there is one.
         told: the provider's words.
+        declined: whether it is for what a text says, and no fault of the request.
     """
 
     def __init__(self, message: str, *, code: str | None = None, told: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.told = told
+        self.declined = declined(code, told)
 
 
 @dataclass
@@ -62,7 +65,10 @@ class Retrying:
         Raises:
             NotAvailableError, UsageError, ModelError: it is not sent again.
         """
-        if failure.kind is Kind.REFUSED or failure.code in self.provider.quota_codes:
+        known = self.gate.last_success is not None  # a page among answers is a proxy's hiccup
+        final = failure.kind is Kind.REFUSED and not (failure.is_page and known)
+        final |= failure.code in self.provider.quota_codes
+        if final or declined(failure.code, failure.told):
             self._refuse(failure)
         if failure.kind is Kind.RATE:
             since = max(self.began, self.gate.last_success or self.began)
@@ -88,7 +94,8 @@ class Retrying:
             raise NotAvailableError(f"{told}. Check the key, and whether it may use this model.")
         if failure.status == 404:
             raise UsageError(f"{told}. Check the name of the model, and the base URL.")
-        if failure.status is not None and failure.status < 400:
+        of_content = declined(failure.code, failure.told)
+        if failure.status is not None and failure.status < 400 and not of_content:
             raise UsageError(f"{told}. Check the base URL: it usually ends in /v1.")
         raise RefusedError(
             f"{told}. The same request would be refused again: a text may be too long or not "

@@ -9,7 +9,7 @@ answer is noticed after at most twice that time).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -73,6 +73,16 @@ class Failure(Exception):  # noqa: N818  a signal inside this room, turned into 
         self.code = code
         self.retry_after = retry_after
 
+    @property
+    def is_page(self) -> bool:
+        """Whether a web page came where an answer should be."""
+        return self.kind is Kind.REFUSED and self.status == 200
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether the request may have been charged though there is no answer."""
+        return self.kind is Kind.LOST or self.is_page
+
 
 class Transport:
     """A pool of connections to one base URL.
@@ -101,25 +111,38 @@ class Transport:
         Raises:
             Failure: there is none.
         """
+        chat = path == "chat/completions"
+        resource: Any = self._client.chat.completions if chat else self._client.embeddings
+        send = resource.with_streaming_response.create
+        return self._received(send, timeout=timeout, **_arguments(path, body))
+
+    def models(self, *, timeout: float) -> bytes:
+        """The list of models, as it came.
+
+        Raises:
+            Failure: there is none.
+        """
+        return self._received(self._client.models.with_streaming_response.list, timeout=timeout)
+
+    def _received(
+        self,
+        send: Callable[..., Any],
+        *,
+        timeout: float,
+        **arguments: Any,  # noqa: ANN401  of the library
+    ) -> bytes:
         import httpx2
 
         limit = httpx2.Timeout(timeout, connect=min(CONNECT_S, timeout))
         deadline = time.monotonic() + timeout
-        with _failures(self._key):
-            resource: Any = (
-                self._client.chat.completions
-                if path == "chat/completions"
-                else self._client.embeddings
-            )
-            sent = resource.with_streaming_response.create(**_arguments(path, body), timeout=limit)
-            with sent as response:
-                received = bytearray()
-                for chunk in response.iter_bytes():
-                    received += chunk
-                    if time.monotonic() > deadline:
-                        raise Failure(Kind.LOST, f"no whole answer within {timeout:g} s")
-                _refuse_pages(response.headers.get("content-type", ""))
-                return bytes(received)
+        with _failures(self._key), send(**arguments, timeout=limit) as response:
+            received = bytearray()
+            for chunk in response.iter_bytes():
+                received += chunk
+                if time.monotonic() > deadline:
+                    raise Failure(Kind.LOST, f"no whole answer within {timeout:g} s")
+            _refuse_pages(response.headers.get("content-type", ""))
+            return bytes(received)
 
 
 def _client(base_url: str, key: str | None, connections: int) -> OpenAI:

@@ -156,7 +156,7 @@ class _Evaluation:
                 raise UsageError(f"{self.task.card.name}: pairs have original judgements only")
             return data, list(gold_lines(data.pairs))
         if overlay is not None:
-            data = _with_overlay(data, overlay, whole=self.options.limit is None)
+            data = with_overlay(data, overlay, whole=self.options.limit is None)
         return data, list(grade_lines(as_table(data.qrels, **_ids(data))))
 
     def _setting(self, data: RankingData | PairData, judged: list[str]) -> Setting:
@@ -288,7 +288,7 @@ def _ids(data: RankingData) -> dict[str, list[str]]:
     }
 
 
-def _with_overlay(data: RankingData, overlay: Overlay, *, whole: bool) -> RankingData:
+def with_overlay(data: RankingData, overlay: Overlay, *, whole: bool) -> RankingData:
     """The same data with an overlay's grades.
 
     Raises:

@@ -97,7 +97,7 @@ def test_a_wish_to_wait_for_hours_is_told_at_once() -> None:
         (Failure(Kind.RATE, "x", status=429, code="no_money"), NotAvailableError, "no money left"),
         (Failure(Kind.REFUSED, "x", status=400, code="no_money"), NotAvailableError, "no money"),
         (Failure(Kind.REFUSED, "no such model", status=404), UsageError, "name of the model"),
-        (Failure(Kind.REFUSED, "a web page", status=200), UsageError, "base URL"),
+        (Failure(Kind.SERVER, "Content Exists Risk", status=200), RefusedError, "Exists Risk"),
         (Failure(Kind.REFUSED, "a redirect", status=307), UsageError, "base URL"),
         (Failure(Kind.REFUSED, "too long", status=400), RefusedError, "too long"),
         (Failure(Kind.REFUSED, "too large", status=413), RefusedError, "refused again"),
@@ -108,3 +108,29 @@ def test_what_is_not_asked_again(failure: Failure, kind: type[CmedtebError], tol
         retrying().wait_for(failure, JITTER)
     assert "http://host/v1 refuses vectors of 3 texts by m" in str(refused.value)
     assert failure.told in str(refused.value)
+
+
+def test_a_web_page_is_a_wrong_address_only_where_nothing_was_ever_answered() -> None:
+    page = Failure(Kind.REFUSED, "a web page", status=200)
+    with pytest.raises(UsageError, match="base URL"):
+        retrying(answered=False).wait_for(page, JITTER)
+    assert retrying().wait_for(page, JITTER) > 0
+    assert page.may_be_charged
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "is_so"),
+    [
+        ("content_filter", "The response was filtered", True),
+        ("invalid_request_error", "Content Exists Risk", True),
+        ("InputTextRiskDetection", "", True),
+        ("1301", "", True),
+        ("invalid_request_error", "max_tokens is too large", False),
+        (None, "risk", False),
+    ],
+)
+def test_what_a_provider_declines_to_read(code: str | None, told: str, is_so: bool) -> None:
+    failure = Failure(Kind.REFUSED, told, status=400, code=code)
+    with pytest.raises(RefusedError) as refused:
+        retrying().wait_for(failure, JITTER)
+    assert refused.value.declined is is_so

@@ -1,0 +1,1 @@
+"""What is said of an annotation: agreement, labels, costs, drift, experts; and what none shows."""

@@ -1,0 +1,1 @@
+"""Tests of the simulated judges and of the demo."""
