@@ -282,16 +282,17 @@ class PublishedRow(Frozen):
     """A row as it was printed, divided by 100.
 
     Attributes:
-        average: as printed.
-        recomputed: the mean of the cells.
+        scores: task name -> score; a cell that is not printed is absent.
+        average: as printed; None where the table prints none.
+        recomputed: the mean of the cells, beside a printed average.
         note: what a reader should know of this row.
     """
 
     model: str
     parameters: str
     scores: dict[str, float]
-    average: float
-    recomputed: float
+    average: float | None
+    recomputed: float | None
     note: str
 
 
