@@ -85,6 +85,12 @@ class Drawing(NamedTuple):
     marks: tuple[Mark, ...]
     labels: tuple[Label, ...]
 
+    @property
+    def pairs(self) -> list[tuple[Point, Mark]]:
+        """Points with their marks, best score first."""
+        both = zip(self.chart.points, self.marks, strict=True)
+        return sorted(both, key=lambda pair: (-pair[0].standing.score, pair[1].slug))
+
 
 def draw(chart: Chart) -> Drawing:
     """Lay the chart out."""

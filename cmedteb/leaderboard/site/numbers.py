@@ -10,6 +10,14 @@ from markupsafe import Markup, escape
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EM DASH}"
+METRICS = {
+    "ndcg": "nDCG",
+    "map": "MAP",
+    "mrr": "MRR",
+    "precision": "P",
+    "recall": "R",
+    "hit_rate": "Hit",
+}
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
@@ -73,6 +81,15 @@ def letters(low: int, high: int) -> str:
     return f"{letter(low)}{DASH}{letter(high)}"
 
 
+def metric(name: str) -> str:
+    """A score's key as the field writes it: `ndcg_at_10` is nDCG@10."""
+    stem, _, depth = name.partition("_at_")
+    known = METRICS.get(stem)
+    if known is None:
+        known = stem.replace("_", " ").capitalize()
+    return f"{known}@{depth}" if depth else known
+
+
 def web(address: str | None) -> str | None:
     """The address if a click on it can only open a web page, else None."""
     if address is None:
@@ -88,8 +105,9 @@ def breakable(name: str) -> Markup:
     """A long name that may be broken where its parts meet."""
     broken = Markup()
     for place, sign in enumerate(name):
-        before = name[place - 1] if place else ""
-        if before in {"/", "-", "_", "."} or (before.islower() and sign.isupper()):
+        before, after = name[place - 1 : place], name[place + 1 : place + 2]
+        word = sign.isupper() and (before.islower() or (before.isupper() and after.islower()))
+        if before in {"/", "-", "_", "."} or (word and before):
             broken += Markup("<wbr>")
         broken += escape(sign)
     return broken

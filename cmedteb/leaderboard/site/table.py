@@ -135,7 +135,7 @@ def flags(model: ModelEntry, entry: BenchmarkEntry) -> tuple[str, ...]:
     return tuple(name for name, holds in known.items() if holds)
 
 
-def whisker(place: Standing | Cell, low: float, high: float, *, width: int = 96) -> str:
+def whisker(place: Standing | Cell, low: float, high: float, *, width: int = 112) -> str:
     """An SVG path: the interval as a line, the score as a tick on it, 8 high."""
 
     def at(value: float) -> str:
