@@ -82,20 +82,23 @@ def read_json(path: Path, *, limit: int = MAX_JSON, depth: int = MAX_DEPTH) -> A
         DataError: larger, deeper, no JSON in UTF-8, a number that JSON lacks, or a key twice.
     """
     content = read_bytes(path, limit)
-    if _depth(content) > depth:
+    if depth_of(content) > depth:
         raise DataError(f"{path}: nested more than {depth} deep")
     try:
-        return json.loads(
+        document = json.loads(
             content.decode("utf-8"),
             parse_constant=_refuse_constant,
             parse_float=_finite,
             object_pairs_hook=_once,
         )
+        # Half a surrogate pair can be escaped in JSON, and written nowhere.
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not strict JSON ({error})") from error
+    return document
 
 
-def _depth(content: bytes) -> int:
+def depth_of(content: bytes) -> int:
     """How deep brackets nest, outside of strings; counted before any parser recurses."""
     deepest = level = 0
     for byte in _STRINGS.sub(b"", content):

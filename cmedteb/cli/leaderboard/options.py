@@ -12,6 +12,7 @@ from cmedteb.cli.options import EXISTING_FOLDER, results_option, tasks_dir_optio
 
 if TYPE_CHECKING:
     from cmedteb.leaderboard.build import Built
+    from cmedteb.leaderboard.load import Release
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,25 +43,30 @@ def built(
     results: Path, *, tasks_dir: Path | None, judgements: str, overlays: Path | None
 ) -> Built:
     """The board of a results folder."""
-    from cmedteb.annotations.released import released
     from cmedteb.errors import UsageError
     from cmedteb.leaderboard.build import build
     from cmedteb.leaderboard.known import known_data
-    from cmedteb.leaderboard.load import Release
     from cmedteb.leaderboard.published import published
     from cmedteb.tasks import catalogue
 
     if not results.is_dir():
         raise UsageError(f"there is no results folder {results}. `cmedteb run` makes one.")
-    releases = {
-        task: [Release(one.overlay, one.header) for one in versions]
-        for task, versions in released(overlays).items()
-    }
     return build(
         results,
         catalogue(tasks_dir),
-        releases=releases,
+        releases=released_judgements(overlays),
         data=known_data(),
         published=published(),
         judgements=judgements,
     )
+
+
+def released_judgements(overlays: Path | None) -> dict[str, list[Release]]:
+    """Task -> its versions of judgements, oldest first."""
+    from cmedteb.annotations.released import released
+    from cmedteb.leaderboard.load import Release
+
+    return {
+        task: [Release(one.overlay, one.header) for one in versions]
+        for task, versions in released(overlays).items()
+    }
