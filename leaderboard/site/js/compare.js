@@ -85,8 +85,8 @@ function comparison(first, others, found) {
     found.forEach((values, place) => row.append(...pairCells(values.get(column), reach, first, others[place])));
     body.append(row);
   }
-  const table = element('table', { className: 'plain' }, ...comparisonHead(first, others), body);
-  const region = element('div', { className: 'region', tabIndex: 0, role: 'region' }, table);
+  const table = element('table', { className: others.length > 1 ? 'plain several' : 'plain' }, ...comparisonHead(first, others), body);
+  const region = element('div', { className: 'region', tabIndex: 0, role: 'group' }, table);
   region.setAttribute('aria-labelledby', 'compare-title');
   return region;
 }
@@ -99,8 +99,8 @@ function comparisonHead(first, others) {
     const label = say('compare.against', { first: modelName(first), other: modelName(other) });
     groups.append(element('th', { scope: 'colgroup', colSpan: 4 }, label));
     for (const key of ['plot', 'difference', 'wtl', 'p']) {
-      const right = key === 'plot' ? '' : 'r';
-      head.append(element('th', { scope: 'col', className: right }, say(`compare.${key}`)));
+      const kind = key === 'plot' ? 'plot' : 'r';
+      head.append(element('th', { scope: 'col', className: kind }, say(`compare.${key}`)));
     }
   }
   return [caption, element('thead', {}, groups, head)];

@@ -1,18 +1,21 @@
 // The table as it stands, filtered and sorted, for a paper or a spreadsheet.
 function viewed() {
   const table = $('.board', openBench());
-  const headings = $$('thead tr:last-child th', table).slice(1);
+  const headings = $$('thead th[data-k]', table);
   const columns = headings.map((th) => th.dataset.k);
-  const rows = $$('tbody tr', table).filter((row) => !row.hidden).map((row) =>
-    [...row.cells].slice(1).map((cell, place) => {
-      if (columns[place] === 'model') return $('a', cell).textContent;
-      if (columns[place] === 'size') return cell.dataset.v ?? '';
-      const value = numberIn(cell);
-      return Number.isNaN(value) ? '' : String(['rank', 'borda'].includes(columns[place]) ? value : value.toFixed(2));
-    }));
-  const top = $$('tbody tr', table).filter((row) => !row.hidden)
-    .map((row) => [...row.cells].slice(1).map((cell) => cell.classList.contains('top')));
+  const shown = $$('tbody tr', table).filter((row) => !row.hidden)
+    .map((row) => headings.map((th) => row.cells[th.cellIndex]));
+  const rows = shown.map((cells) => cells.map((cell, place) => written(columns[place], cell)));
+  const top = shown.map((cells) => cells.map((cell) => cell.classList.contains('top')));
   return { columns, rows, top };
+}
+
+function written(column, cell) {
+  if (column === 'model') return $('a', cell).textContent;
+  if (column === 'size') return cell.dataset.v ?? '';
+  const value = numberIn(cell);
+  if (Number.isNaN(value)) return '';
+  return ['rank', 'borda'].includes(column) ? String(value) : value.toFixed(2);
 }
 
 // A spreadsheet runs what begins like a formula.

@@ -1,7 +1,8 @@
 // Sorting: each heading becomes a button, `aria-sort` says what holds. What is missing stays last
 // in both directions.
 const numberIn = (cell) => {
-  const text = cell.dataset.v ?? shownText(cell).trim();
+  // The score and the interval under it are apart for the eye only: glue keeps the digits apart.
+  const text = cell.dataset.v ?? shownText(cell, ' ').trim();
   return Number.parseFloat(text.replace('\u2212', '-'));
 };
 

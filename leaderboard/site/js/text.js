@@ -11,13 +11,13 @@ const say = (key, values = {}) =>
   texts[root.lang][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 // What a reader sees of an element: the other language and the other judgements do not count.
-function shownText(element) {
+function shownText(element, glue = '') {
   if (element.nodeType === Node.TEXT_NODE) return element.textContent;
   if (element.nodeType !== Node.ELEMENT_NODE) return '';
   const { lang } = element;
   if ((lang === 'zh' || lang === 'en') && lang !== root.lang) return '';
   if (element.classList.contains(judgements() === 'original' ? 'now' : 'was')) return '';
-  return [...element.childNodes].map(shownText).join('');
+  return [...element.childNodes].map((child) => shownText(child, glue)).join(glue);
 }
 
 // Status for those who do not see what changed. The same words twice would not be read again.
