@@ -163,7 +163,8 @@ def _mark(
 ) -> Mark:
     row = point.standing
     write = numbers.size if chart.cost is Cost.PARAMETERS else numbers.quantity
-    document = point.document
+    # Many lines at once say less than the few of the front.
+    document = point.document if point.model.slug in chart.front else None
     return Mark(
         slug=point.model.slug,
         name=point.model.name,
