@@ -8,6 +8,7 @@ INSTALL := $(PIP) install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help run test install lint fmt type wheel vendor clean
+.PHONY: leaderboard serve check-submission schema browser
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,9 +56,6 @@ schema: .venv/core ## write the JSON schemas anew
 browser: ## install Chromium for the tests of the page, where it is missing (Debian)
 	@command -v chromium && command -v chromedriver || \
 		{ apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; }
-
-vendor: ## fetch axe-core for the tests of the page, and compare its hash (npm)
-	sh .ci/vendor tests/leaderboard/vendor
 
 clean: ## remove what was built
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache
