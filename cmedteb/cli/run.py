@@ -208,6 +208,7 @@ def command(ctx: click.Context, /, **flags: Any) -> None:
             latency.show_records(filed)
         if observer.live and (place := _folder(outcomes)):
             note(f"Results: {place}")
+            note(f"Look at them: cmedteb leaderboard serve --results {plan.options.output}")
     ctx.exit(_exit_code(outcomes))
 
 

@@ -93,7 +93,9 @@ def test_a_terminal_ends_with_the_table_and_the_place(watched: tuple[Path, str])
     end = shown[shown.rindex("95 % interval") :]
     assert "texts/s" not in end
     place = home / "out" / "cmedteb__hashing" / "1"
-    assert f"Results: {place}" in end.replace("\r\n", "\n")
+    told = end.replace("\r\n", "\n")
+    assert f"Results: {place}" in told
+    assert f"cmedteb leaderboard serve --results {home / 'out'}" in told
 
 
 @pytest.mark.parametrize("flag", ["-q", "--json"])
@@ -101,7 +103,7 @@ def test_quiet_on_a_terminal(tmp_path: Path, flag: str) -> None:
     """-q leaves the table, --json the document; neither draws, notes or names the place."""
     code, shown = slow_run(tmp_path, flag, delay=0)
     assert code == 0
-    for part in ("texts/s", "(1 of 2)", "Results:"):
+    for part in ("texts/s", "(1 of 2)", "Results:", "leaderboard serve"):
         assert part not in shown
     assert not MOVES.search(shown.replace("\r\n", "\n"))
     assert ("95 % interval" in shown) == (flag == "-q")
