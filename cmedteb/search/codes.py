@@ -133,5 +133,6 @@ def _coded(block: Float32Array, storage: Storage, ranges: Float32Array | None) -
         from sentence_transformers import quantize_embeddings
     except ImportError as error:
         raise MissingExtraError(error.name or "sentence-transformers", "models") from error
-    precision = "ubinary" if storage is Storage.BINARY else "int8"
-    return np.asarray(quantize_embeddings(block, precision=precision, ranges=ranges))
+    if storage is Storage.BINARY:
+        return np.asarray(quantize_embeddings(block, precision="ubinary"))
+    return np.asarray(quantize_embeddings(block, precision="int8", ranges=ranges))
