@@ -57,6 +57,7 @@ MODEL_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Of the weights; auto is bfloat16 on GPUs that have it, else float32.",
     ),
+    _model("--compile", is_flag=True, help="torch.compile: a slow start, for large corpora."),
     _model("--max-length", type=_COUNT, help="Cut texts at N tokens."),
     _model("--query-prompt", help="Put before queries; '' for none.  [default: the model's]"),
     _model("--document-prompt", help="Put before documents.  [default: the model's]"),

@@ -134,12 +134,13 @@ class Engine:
 
     Attributes:
         tokenise: from texts, with their prompts, to ids.
-        forward: from ids and mask to vectors.
+        forward: from ids and mask to vectors, see `lanes.Forward`.
         padding: how batches are filled up.
         lane: the device.
         budget: tokens of one forward pass; it is learned, and kept for the process.
         longest: tokens of a text, at most.
         count: told the real tokens of every batch that was encoded.
+        told: what a result says of how texts were encoded.
     """
 
     tokenise: Tokenise
@@ -149,6 +150,7 @@ class Engine:
     budget: Budget
     longest: int = PROBE
     count: Callable[[int], None] = lambda _: None
+    told: str = "engine"
 
     def source(self, prompt: str, budget: int | None = None) -> Source:
         """Vectors of a column's texts behind a prompt.
@@ -210,7 +212,11 @@ class Engine:
         width = min(PROBE, self.longest)
         rows = max(1, self.budget.tokens // width)
         ids = np.full((rows, width), self.padding.filler, dtype=np.int64)
-        tried = self._submit(Batch(np.arange(rows), ids, np.ones_like(ids)))
+        mask = np.ones_like(ids)
+        if width > 1:
+            # One place is padding, so that what a mask takes is measured too.
+            mask[-1, 0 if self.padding.left else -1] = 0
+        tried = self._submit(Batch(np.arange(rows), ids, mask))
         for _, collect in tried:
             collect()
         if len(tried) == 1:

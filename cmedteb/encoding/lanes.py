@@ -24,7 +24,8 @@ WINDOW = 8
 # Of the device's memory, what the largest batch may be expected to take.
 ROOM = 0.7
 
-Forward = Callable[["Tensor", "Tensor"], "Tensor"]
+# From ids, and the mask unless every place is a token, to vectors.
+Forward = Callable[["Tensor", "Tensor | None"], "Tensor"]
 Collect = Callable[[], Float32Array]
 Ids = NDArray[np.int64]
 
@@ -42,7 +43,9 @@ class Lane(Protocol):
         """Start a forward pass.
 
         Args:
-            forward: from ids and mask on the device to vectors, shape (texts, dimension).
+            forward: from ids and mask on the device to vectors, shape (texts, dimension); where
+                nothing is padded there is no mask, for a device would have to be asked what it
+                says, and waited for.
             ids: padded, shape (texts, tokens).
             mask: 1 at real tokens.
 
@@ -72,8 +75,9 @@ class AtOnce:
         import torch
 
         with torch.inference_mode():
-            there = (torch.from_numpy(part).to(self.device) for part in (ids, mask))
-            vectors = forward(*there).float().cpu().numpy()
+            there = torch.from_numpy(ids).to(self.device)
+            told = None if mask.all() else torch.from_numpy(mask).to(self.device)
+            vectors = forward(there, told).float().cpu().numpy()
         return lambda: vectors
 
     def headroom(self) -> float:
@@ -96,11 +100,9 @@ class Stream:
         import torch
 
         with torch.inference_mode(), torch.cuda.device(self.device):
-            there = (
-                torch.from_numpy(part).pin_memory().to(self.device, non_blocking=True)
-                for part in (ids, mask)
-            )
-            vectors = forward(*there).float()
+            there = self._sent(ids)
+            told = None if mask.all() else self._sent(mask)
+            vectors = forward(there, told).float()
             back = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
             back.copy_(vectors, non_blocking=True)
             done = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -112,6 +114,11 @@ class Stream:
             return np.array(back.numpy(), dtype=np.float32)
 
         return collect
+
+    def _sent(self, part: Ids) -> Tensor:
+        import torch
+
+        return torch.from_numpy(part).pin_memory().to(self.device, non_blocking=True)
 
     def headroom(self) -> float:
         """By what that batch took beside what stays, which is the weights."""

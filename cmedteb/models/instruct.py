@@ -130,6 +130,11 @@ class Instruct:
         """Tokens encoded so far, padding not counted."""
         return self.network.counter.tokens
 
+    @property
+    def path(self) -> str:
+        """That the engine encodes, and how attention is computed."""
+        return self.network.engine.told
+
     def for_task(self, context: TaskContext) -> Instruct:
         """The same tower with the prompts that this task takes.
 
@@ -181,6 +186,7 @@ class Instruct:
             "last_token": ids.closing,
             "append_eos": recipe.append_eos,
             "causal": recipe.causal,
+            "compile": self.network.compiled or None,
             "subfolder": self.subfolder,
             "trust_remote_code": self.network.foreign_code or None,
         }
@@ -251,6 +257,6 @@ def _recipe(card: ModelCard, options: ModelOptions) -> Recipe:
 
 LOADER = Loader(
     load,
-    options=frozenset({"max_length", "query_prompt", "document_prompt"}),
+    options=frozenset({"compile", "max_length", "query_prompt", "document_prompt"}),
     settings=frozenset(Settings.model_fields),
 )

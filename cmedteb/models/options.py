@@ -15,6 +15,7 @@ class ModelOptions:
     Attributes:
         device: see `encoding.devices.resolve_device`.
         dtype: of the weights, see `encoding.devices.resolve_dtype`.
+        compile: compile the network for the device, see `networks.compiled`.
         max_length: cut texts at so many tokens.
         query_prompt: put before queries; "" for none.
         document_prompt: put before documents; "" for none.
@@ -46,6 +47,7 @@ class ModelOptions:
 
     device: str = "auto"
     dtype: str = "auto"
+    compile: bool = False
     max_length: int | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None

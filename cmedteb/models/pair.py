@@ -91,6 +91,12 @@ class Pair:
         )
 
     @property
+    def path(self) -> str | None:
+        """How each side encodes, where a side says so; see `SentenceTransformer.path`."""
+        query, document = (getattr(side, "path", None) for side in (self.query, self.document))
+        return query if query == document else f"query: {query}; document: {document}"
+
+    @property
     def tokens(self) -> int:
         """Tokens that both sides encoded so far, padding not counted."""
         sides = {id(side): side for side in (self.query, self.document)}
@@ -254,7 +260,7 @@ def _tower(card: ModelCard, tower: Tower, options: ModelOptions, *roles: Role) -
 
 def _passed(options: ModelOptions, family: Family | None, *roles: Role) -> ModelOptions:
     """What of the pair's options concerns a side: its own prompt, not the other side's."""
-    own = {"max_length", *(OWN_PROMPT[role] for role in roles)}
+    own = {"compile", "max_length", *(OWN_PROMPT[role] for role in roles)}
     return options.only(COMMON | own | (OF_PARTS if family is Family.API else set()))
 
 
@@ -326,6 +332,7 @@ LOADER = Loader(
     load,
     options=frozenset(
         {
+            "compile",
             "max_length",
             "query_prompt",
             "document_prompt",

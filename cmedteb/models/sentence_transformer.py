@@ -28,7 +28,7 @@ from cmedteb.models.sbert.binding import (
     facts_of_library,
     refuse_other_dimension,
 )
-from cmedteb.models.sbert.fast import Plain, engine_of
+from cmedteb.models.sbert.fast import Plain, compile_networks, engine_of
 from cmedteb.models.sbert.load import Loaded, Settings, open_library
 from cmedteb.models.weights import Weights, of_tower
 from cmedteb.types import Float32Array
@@ -68,8 +68,11 @@ class SentenceTransformer:
 
     @property
     def path(self) -> str:
-        """`engine`, or `plain: ` and why the library's own loop runs; by side where they differ."""
-        query, document = (_path(self._engine(role)) for role in (Role.QUERY, Role.DOCUMENT))
+        """How texts are encoded; by side where they differ.
+
+        `engine` and how attention is computed, or `plain: ` and why the library's own loop runs.
+        """
+        query, document = (self._path(role) for role in (Role.QUERY, Role.DOCUMENT))
         return query if query == document else f"query: {query}; document: {document}"
 
     def source(self, role: Role, budget: int | None = None) -> Source:
@@ -112,6 +115,12 @@ class SentenceTransformer:
         found: Engine | Plain = kept[route.task, prompt]
         return found
 
+    def _path(self, role: Role) -> str:
+        engine = self._engine(role)
+        if isinstance(engine, Plain):
+            return f"plain: {engine.reason}"
+        return engine.told
+
     def _plain(self, texts: Sequence[str], role: Role) -> Float32Array:
         vectors: Any = self.model.encode(
             list(texts),
@@ -122,10 +131,6 @@ class SentenceTransformer:
             task=self.bound.routes[role].task,
         )
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
-
-
-def _path(engine: Engine | Plain) -> str:
-    return f"plain: {engine.reason}" if isinstance(engine, Plain) else "engine"
 
 
 def load(
@@ -141,11 +146,13 @@ def open_model(weights: Weights, settings: Settings) -> SentenceTransformer:
     loaded = open_library(weights, settings, family=Family.SENTENCE_TRANSFORMER)
     system = SentenceTransformer(loaded, bind_to_none(loaded))
     refuse_other_dimension(loaded, system.bound, system.model.truncate_dim)
+    if settings.compile:
+        compile_networks(loaded)
     return system
 
 
 LOADER = Loader(
     load,
-    options=frozenset({"max_length", "query_prompt", "document_prompt", "sts_sides"}),
+    options=frozenset({"compile", "max_length", "query_prompt", "document_prompt", "sts_sides"}),
     settings=frozenset({"tasks"}),
 )

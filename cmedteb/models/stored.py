@@ -32,7 +32,7 @@ from cmedteb.models.protocols import (
     TaskAware,
     TaskContext,
 )
-from cmedteb.search.quantized import refuse_broken_bytes
+from cmedteb.search.codes import refuse_broken_bytes
 from cmedteb.types import Storage
 
 

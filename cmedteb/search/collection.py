@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cmedteb.search.keys import NOTHING, Best, rank_keys, taken_apart
-from cmedteb.search.sides import Side
+from cmedteb.search.keys import NOTHING, rank_keys, taken_apart
+from cmedteb.search.sides import Side, parts
 from cmedteb.types import Float32Array, Int32Array, Int64Array, Run
 
-EXPANDED = 2**22
+# Keys that are taken apart at once.
+EXPANDED = 2**18
 
 
 class Block(NamedTuple):
@@ -89,18 +90,42 @@ class Collection:
                 `NOTHING` where there are fewer.
             depth: how many documents to keep for each query.
         """
-        if len(self) == self.documents:
-            return self._found(keys[:, :depth])
+        width, end = min(depth, self.documents), 0
+        docs = np.empty(len(keys) * width, dtype=np.int32)
+        scores = np.empty(len(keys) * width, dtype=np.float32)
+        lengths = np.zeros(len(keys) + 1, dtype=np.int64)
+        for part in parts(len(keys), keys.shape[1], EXPANDED):
+            found = keys[part]
+            if len(self) < self.documents:
+                found = self._with_repeats(found, depth)
+            found = found[:, :width]
+            there = found != NOTHING
+            ranked = taken_apart(found[there])
+            start, end = end, end + len(ranked.ties)
+            docs[start:end], scores[start:end] = self._row_of_tie[ranked.ties], ranked.scores
+            lengths[1:][part] = there.sum(axis=1)
+        return Run(offsets=np.cumsum(lengths), docs=docs[:end], scores=scores[:end])
+
+    def _with_repeats(self, keys: Int64Array, depth: int) -> Int64Array:
+        """Keys of the best documents, best first: of each vector all, not its best alone."""
         there = keys != NOTHING
         ties, scores = taken_apart(keys)
         group = self._group[self._row_of_tie[np.where(there, ties, 0)]]
         taken = self._taken(np.where(there, self._sizes[group], 0), scores, depth)
-        best = Best(len(keys), min(depth, self.documents))
-        height = max(1, EXPANDED // max(1, int(taken.sum(axis=1).max(initial=1))))
-        for start in range(0, len(keys), height):
-            part = slice(start, min(start + height, len(keys)))
-            best.offer_keys(part, self._expanded(group[part], scores[part], taken[part]))
-        return self._found(best.sorted())
+        others = np.maximum(taken - 1, 0)
+        totals = others.sum(axis=1)
+        if not totals.any():
+            return keys
+        counts = others[others > 0]
+        first = np.repeat(self._starts[group[others > 0]] + 1, counts)
+        rows = self._members[first + _steps(counts)]
+        both = np.full((len(keys), keys.shape[1] + int(totals.max())), NOTHING, dtype=np.int64)
+        both[:, : keys.shape[1]] = keys
+        beside = np.arange(both.shape[1] - keys.shape[1]) < totals[:, None]
+        flat = rank_keys(np.repeat(scores[others > 0], counts), self._row_ties[rows])
+        both[:, keys.shape[1] :][beside] = flat
+        both.sort(axis=1)
+        return both[:, ::-1]
 
     def _taken(self, sizes: Int64Array, scores: Float32Array, depth: int) -> Int64Array:
         """How many documents of each vector may be among the best.
@@ -113,24 +138,6 @@ class Collection:
         better = np.maximum.accumulate(np.where(fresh, before, 0), axis=1)
         taken: Int64Array = np.clip(depth - better, 0, sizes)
         return taken
-
-    def _expanded(self, group: Int64Array, scores: Float32Array, taken: Int64Array) -> Int64Array:
-        """Keys of so many documents of each vector, each row filled up with `NOTHING`."""
-        counts = taken.ravel()
-        first = np.repeat(self._starts[group.ravel()], counts)
-        rows = self._members[first + _steps(counts)]
-        totals = taken.sum(axis=1)
-        keys = np.full((len(taken), int(totals.max(initial=0))), NOTHING, dtype=np.int64)
-        flat = rank_keys(np.repeat(scores.ravel(), counts), self._row_ties[rows])
-        keys[np.repeat(np.arange(len(taken)), totals), _steps(totals)] = flat
-        return keys
-
-    def _found(self, keys: Int64Array) -> Run:
-        """The run of keys of documents, best first."""
-        there = keys != NOTHING
-        offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int64)
-        ties, scores = taken_apart(keys[there])
-        return Run(offsets=offsets, docs=self._row_of_tie[ties], scores=scores)
 
 
 def _steps(counts: Int64Array) -> Int64Array:

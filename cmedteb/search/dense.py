@@ -11,6 +11,7 @@ and on queries x depth, not on the corpus: it may be mapped from a file that is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,22 @@ from cmedteb.errors import ScoreError
 from cmedteb.search.collection import Collection
 from cmedteb.search.device import best_on_device, device_for
 from cmedteb.search.exact import rank_scored, refuse_non_finite, tie_ranks
-from cmedteb.search.keys import Best
+from cmedteb.search.keys import NOTHING, Best
 from cmedteb.search.sides import Side, always_finite, parts
 from cmedteb.types import Candidates, Float32Array, Int32Array, Int64Array, Run, Similarity
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_DOCUMENTS = 2**13
-BLOCK_QUERIES = 2**10
+# What is multiplied at once: large enough for a processor to run at its rate.
+BLOCK_DOCUMENTS = 2**12
+BLOCK_QUERIES = 2**11
+# Places for the best of the queries that are ranked in one pass over the documents.
+HELD_KEYS = 2**21
+# Documents that are scored first, to learn what is not worth a second look; and how many times
+# as many there must be.
+SAMPLE = 2**12
+WORTH_SAMPLING = 4
 GATHERED_FLOATS = 2**18
 
 
@@ -146,19 +154,68 @@ def _best_on_cpu(
     queries: Float32Array, collection: Collection, depth: int, check: Int32Array | None = None
 ) -> Int64Array:
     """See `best_keys`; `check` gives the query rows' vectors where a product may be infinite."""
-    best = Best(len(queries), min(depth, len(collection)))
+    k = min(depth, len(collection))
+    found = np.empty((len(queries), k), dtype=np.int64)
+    sample = _sample(collection, k) if check is None else None
+    for part in parts(len(queries), k, HELD_KEYS):
+        some = queries[part]
+        bar = None if sample is None else _bar(some, sample, k / len(collection))
+        best = Best(len(some), k, bar=bar)
+        _offer_all(some, collection, best, check, first=part.start)
+        found[part] = best.sorted()
+        short = found[part, -1:].ravel() == NOTHING
+        if short.any():  # the sample was no fair one
+            best = Best(int(short.sum()), k)
+            _offer_all(some[short], collection, best)
+            found[part][short] = best.sorted()
+    return found
+
+
+def _offer_all(
+    queries: Float32Array,
+    collection: Collection,
+    best: Best,
+    check: Int32Array | None = None,
+    *,
+    first: int = 0,
+) -> None:
+    """Offer every product, a block at a time and in the same memory; `first` is the first query."""
+    memory = np.empty(
+        min(BLOCK_QUERIES, len(queries)) * min(BLOCK_DOCUMENTS, len(collection)), dtype=np.float32
+    )
     for block in collection.blocks(BLOCK_DOCUMENTS):
         for start in range(0, len(queries), BLOCK_QUERIES):
-            rows = slice(start, min(start + BLOCK_QUERIES, len(queries)))
-            if check is None:
-                scores = queries[rows] @ block.vectors.T
-            else:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    scores = queries[rows] @ block.vectors.T
-                _refuse(scores, rows.start, block.start, collection, check)
-            best.offer(rows, scores, block.ties)
+            some = queries[start : start + BLOCK_QUERIES]
+            scores = memory[: len(some) * len(block.ties)].reshape(len(some), len(block.ties))
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.matmul(some, block.vectors.T, out=scores)
+            if check is not None:
+                _refuse(scores, first + start, block.start, collection, check)
+            best.offer(slice(start, start + len(some)), scores, block.ties)
         del block  # before the next one is made
-    return best.sorted()
+
+
+def _sample(collection: Collection, k: int) -> Float32Array | None:
+    """Some vectors by which to guess what score the k-th best has; None where it does not pay."""
+    if len(collection) < SAMPLE * WORTH_SAMPLING or len(collection) < k * WORTH_SAMPLING:
+        return None
+    chosen = np.random.default_rng(0).choice(len(collection), SAMPLE, replace=False)
+    return collection.vectors(np.sort(chosen))
+
+
+def _bar(queries: Float32Array, sample: Float32Array, share: float) -> Float32Array:
+    """A score for each query that more than this share of all documents reaches, most likely.
+
+    Of the sample `share` is expected to; four standard deviations more are taken.
+    """
+    expected = share * len(sample)
+    rank = min(len(sample) - 1, math.ceil(expected + 4 * math.sqrt(expected) + 4))
+    bar = np.empty(len(queries), dtype=np.float32)
+    for start in range(0, len(queries), BLOCK_QUERIES):
+        scores = queries[start : start + BLOCK_QUERIES] @ sample.T
+        scores.partition(len(sample) - rank, axis=1)
+        bar[start : start + BLOCK_QUERIES] = scores[:, len(sample) - rank]
+    return bar
 
 
 def _refuse(

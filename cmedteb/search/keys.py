@@ -19,9 +19,9 @@ from cmedteb.types import Float32Array, Int32Array, Int64Array
 LAST = np.int64(2**31 - 1)
 NOTHING = np.iinfo(np.int64).min
 # Rows are looked at in parts that stay in a core's cache.
-PART_FLOATS = 2**20
-# More hits a row than this many times k are first cut down to k.
-MANY = 4
+PART_FLOATS = 2**18
+# Places beside the k of a query, at least, before its best are picked out.
+ROOM = 64
 THREADS = 8
 
 
@@ -55,17 +55,32 @@ def taken_apart(keys: Int64Array) -> Ranked:
     return Ranked((LAST - (keys & LAST)).astype(np.int32), bits.view(np.float32))
 
 
+class _Passing(NamedTuple):
+    """Scores that pass: their places in the flat block, ascending, and how many in each row."""
+
+    places: Int64Array
+    counts: Int64Array
+
+
 class Best:
     """The k best of every query among all that was offered so far.
 
-    It holds 12 bytes for each of the k places of a query. Scores that cannot enter any more are
-    passed over by one comparison, so after the first block an offer costs little more than reading
-    it.
+    What may be among them is put down beside them; when a query has no room left, its best are
+    kept and the rest is forgotten. Scores that cannot enter any more are passed over by one
+    comparison, so after the first block an offer costs little more than reading it.
+
+    Args:
+        queries: how many.
+        k: how many of each.
+        bar: for each query a score below which nothing is looked at. Where it is set too high, a
+            query ends with fewer than k although more were offered.
     """
 
-    def __init__(self, queries: int, k: int) -> None:
-        self._keys = np.full((queries, k), NOTHING, dtype=np.int64)
-        self._cut = np.full(queries, -np.inf, dtype=np.float32)
+    def __init__(self, queries: int, k: int, *, bar: Float32Array | None = None) -> None:
+        self._k, self._width = k, k + max(k, ROOM)
+        self._keys = np.full((queries, self._width), NOTHING, dtype=np.int64)
+        self._used = np.zeros(queries, dtype=np.int64)
+        self._cut = np.full(queries, -np.inf, dtype=np.float32) if bar is None else bar.copy()
 
     def offer(self, rows: slice, scores: Float32Array, ties: Int32Array) -> None:
         """Scores of some queries with some documents.
@@ -94,50 +109,55 @@ class Best:
 
     def offer_keys(self, rows: slice, keys: Int64Array) -> None:
         """The same with keys, shape (these queries, any number)."""
-        k = self._keys.shape[1]
-        if keys.shape[1] > MANY * k:
-            keys = _largest(keys, k)
-        kept = _largest(np.concatenate([self._keys[rows], keys], axis=1), k)
-        self._keys[rows] = kept
-        lowest = kept.min(axis=1)
-        self._cut[rows] = np.where(lowest == NOTHING, -np.inf, taken_apart(lowest).scores)
+        self._keep(rows, np.concatenate([self._keys[rows], keys], axis=1))
 
     def sorted(self) -> Int64Array:
         """All keys, best first; `NOTHING` stands last where fewer than k were offered."""
         self._keys.sort(axis=1)
-        return self._keys[:, ::-1]
+        return self._keys[:, ::-1][:, : self._k]
 
     def _offer(self, rows: slice, scores: Float32Array, ties: Int32Array) -> None:
-        k, documents = self._keys.shape[1], scores.shape[1]
-        if k == 0 or documents == 0:
+        if self._k == 0 or scores.shape[1] == 0:
             return
-        cut = self._cut[rows]
-        good = scores >= cut[:, None]
-        counts = np.count_nonzero(good, axis=1)
-        if documents > k and counts.max() > k:
-            own = np.partition(scores, documents - k, axis=1)[:, documents - k]
-            good = scores >= np.maximum(cut, own)[:, None]
-            counts = np.count_nonzero(good, axis=1)
-        if (most := int(counts.max())) > MANY * k:
+        passing = self._passing(rows, scores)
+        if int((self._used[rows] + passing.counts).max()) > self._width:
+            self._keep(rows, self._keys[rows])
+            passing = self._passing(rows, scores)
+        if int((self._used[rows] + passing.counts).max()) > self._width:
             self.offer_keys(rows, rank_keys(scores, ties))
-        elif most:
-            self.offer_keys(rows, _gathered(scores, ties, good, counts))
+        elif len(passing.places):
+            self._put(rows, scores, ties, passing)
 
+    def _passing(self, rows: slice, scores: Float32Array) -> _Passing:
+        """The scores that may be among the best."""
+        cut, documents = self._cut[rows], scores.shape[1]
+        good = scores >= cut[:, None]
+        if documents > self._k and np.count_nonzero(good) > len(scores) * self._k:
+            own = np.partition(scores, documents - self._k, axis=1)[:, documents - self._k]
+            self._cut[rows] = cut = np.maximum(cut, own)
+            good = scores >= cut[:, None]
+        places = np.flatnonzero(good)
+        edges = np.searchsorted(places, np.arange(len(scores) + 1) * documents)
+        return _Passing(places, np.diff(edges))
 
-def _gathered(
-    scores: Float32Array, ties: Int32Array, good: np.ndarray, counts: Int64Array
-) -> Int64Array:
-    """Keys of the marked scores, each row filled up with `NOTHING`."""
-    places = np.flatnonzero(good)
-    rows = np.repeat(np.arange(len(scores)), counts)
-    steps = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
-    keys = np.full((len(scores), int(counts.max())), NOTHING, dtype=np.int64)
-    columns = places - rows * scores.shape[1]
-    keys[rows, steps] = rank_keys(scores[rows, columns], ties[columns])
-    return keys
+    def _put(self, rows: slice, scores: Float32Array, ties: Int32Array, passing: _Passing) -> None:
+        """Write the keys of passing scores behind those that each row has."""
+        places, counts = passing
+        used, before = self._used[rows], np.cumsum(counts) - counts
+        first = np.arange(rows.start, rows.stop) * self._width + used - before
+        at = np.repeat(first, counts) + np.arange(len(places))
+        columns = places - np.repeat(np.arange(len(scores)) * scores.shape[1], counts)
+        self._keys.reshape(-1)[at] = rank_keys(scores.reshape(-1)[places], ties[columns])
+        self._used[rows] = used + counts
 
-
-def _largest(keys: Int64Array, k: int) -> Int64Array:
-    """The k largest of every row, in any order."""
-    width = keys.shape[1]
-    return np.partition(keys, width - k, axis=1)[:, width - k :] if 0 < k < width else keys
+    def _keep(self, rows: slice, keys: Int64Array) -> None:
+        """Keep the k largest of these keys for each row, which stay in any order."""
+        k, width = self._k, keys.shape[1]
+        best = np.partition(keys, width - k, axis=1)[:, width - k :] if 0 < k < width else keys
+        self._keys[rows, :k] = best[:, :k]
+        self._keys[rows, k:] = NOTHING
+        self._used[rows] = k
+        lowest = self._keys[rows, :k].min(axis=1, initial=np.iinfo(np.int64).max)
+        full = lowest != NOTHING
+        kept = taken_apart(np.where(full, lowest, 0)).scores
+        self._cut[rows] = np.where(full, np.maximum(self._cut[rows], kept), self._cut[rows])

@@ -1,14 +1,15 @@
 """Search over document vectors that are stored in fewer bits than they were encoded in.
 
-The quantisation is sentence-transformers' own (`quantize_embeddings`), and so is what becomes of
-the queries: its searches (`semantic_search_usearch`) quantise them as the documents are, with the
-ranges of the documents, and compare int8 codes by their inner product and binary codes by their
-Hamming distance. Vectors that are compared by cosine are divided by their length first.
+What becomes of the queries is sentence-transformers' own way: its searches
+(`semantic_search_usearch`) quantise them as the documents are, with the ranges of the documents,
+and compare int8 codes by their inner product and binary codes by their Hamming distance. Vectors
+that are compared by cosine are divided by their length first.
 
 Both scores are integers and computed exactly, so equal codes tie wherever their documents stand;
 binary codes tie often, and ties are trec_eval's. Rescoring compares the best again with the
 vectors as they were before quantisation, on both sides. Nothing here approximates the search, and
-nothing is padded: a dimension that does not fill whole bytes is refused.
+nothing is padded: a dimension that does not fill whole bytes is refused. Memory holds the codes,
+a block of numbers and the best of each query; the vectors may be mapped from a file.
 """
 
 from __future__ import annotations
@@ -17,9 +18,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cmedteb.errors import MissingExtraError, ScoreError, UsageError
-from cmedteb.search.dense import Vectors, comparable, rerank_vectors
-from cmedteb.search.exact import rank_candidates, search_blocks, tie_ranks
+from cmedteb.search.codes import (
+    Codes,
+    products,
+    products_by_row,
+    ranges_of,
+    refuse_broken_bytes,
+    refuse_non_finite_vectors,
+)
+from cmedteb.search.dense import Vectors, rerank_vectors, sides
+from cmedteb.search.exact import rank_scored, tie_ranks
+from cmedteb.search.keys import Best, taken_apart
+from cmedteb.search.sides import Side, parts
 from cmedteb.types import Candidates, Float32Array, Int32Array, Run, Similarity, Storage
 
 if TYPE_CHECKING:
@@ -27,12 +37,15 @@ if TYPE_CHECKING:
 
 BITS = {Storage.FLOAT32: 32, Storage.INT8: 8, Storage.BINARY: 1}
 RESCORED = 4
-# Products of int8 codes are at most 128 * 128, so float32 sums 1,024 of them without rounding.
-EXACT_WIDTH = 1024
+# What is multiplied at once.
+BLOCK_DOCUMENTS = 2**12
+BLOCK_FLOATS = 2**22
+# Places for the best of the queries that are ranked in one pass over the documents.
+HELD_KEYS = 2**21
 
 
-class Codes(NamedTuple):
-    """Quantised vectors of both sides, one row a vector, as float32 integers (binary: 1 and -1)."""
+class PairCodes(NamedTuple):
+    """Codes of both sides of sentence pairs as numbers, one row a distinct text."""
 
     left: Float32Array
     right: Float32Array
@@ -78,20 +91,9 @@ def search_quantized(  # noqa: PLR0913  those of `search_vectors`, and how vecto
         UsageError: binary, and the dimension is no multiple of 8.
         MissingExtraError: sentence-transformers is not installed.
     """
-    codes = _quantised(queries, documents, similarity, storage)
-    in_order = np.array_equal(documents.index, np.arange(len(codes.right)))
-
-    def score_block(rows: slice) -> Float32Array:
-        scores = _scores(codes.left[queries.index[rows]], codes.right, storage)
-        return scores if in_order else scores[:, documents.index]
-
-    run = search_blocks(
-        score_block,
-        queries=len(queries.index),
-        documents=len(documents.index),
-        ties=tie_ranks(ids),
-        depth=RESCORED * depth if rescore else depth,
-    )
+    asked, held = _coded(queries, documents, similarity, storage)
+    width = RESCORED * depth if rescore else depth
+    run = _best(asked, queries.index, held, documents.index, tie_ranks(ids), width)
     if not rescore:
         return run
     best = Candidates(run.offsets, run.docs)
@@ -119,19 +121,19 @@ def rerank_quantized(  # noqa: PLR0913  those of `rerank_vectors`, and how vecto
     """
     if rescore:
         return rerank_vectors(queries, documents, candidates, ids=ids, similarity=similarity)
-    codes = _quantised(queries, documents, similarity, storage)
-
-    def score_query(query: int, rows: Int32Array) -> Float32Array:
-        asked = codes.left[queries.index[[query]]]
-        scores: Float32Array = _scores(asked, codes.right[documents.index[rows]], storage)[0]
-        return scores
-
-    return rank_candidates(score_query, candidates, tie_ranks(ids))
+    asked, held = _coded(queries, documents, similarity, storage)
+    query = queries.index[np.repeat(np.arange(len(candidates)), np.diff(candidates.offsets))]
+    found = documents.index[candidates.docs]
+    scores = np.empty(len(found), dtype=np.float32)
+    for part in parts(len(found), queries.values.shape[1]):
+        pairs = asked.numbers(query[part]), held.numbers(found[part])
+        scores[part] = products_by_row(*pairs, storage)
+    return rank_scored(candidates, scores, tie_ranks(ids))
 
 
 def quantized_pairs(
     left: Vectors, right: Vectors, *, similarity: Similarity, storage: Storage
-) -> Codes:
+) -> PairCodes:
     """The codes of sentence pairs, to be compared as vectors are; one row a distinct text.
 
     As sentence-transformers' `EmbeddingSimilarityEvaluator` has it: int8 ranges come from both
@@ -142,73 +144,60 @@ def quantized_pairs(
         UsageError: binary, and the dimension is no multiple of 8.
         MissingExtraError: sentence-transformers is not installed.
     """
-    first, second = _finite(left, right, similarity)
-    both = np.concatenate([first, second])
-    codes = _codes(both, both, storage)
+    first, second = _sides(left, right, similarity, storage)
+    ranges = ranges_of(first, second) if storage is Storage.INT8 else None
+    codes = [Codes.of(side, storage, ranges).numbers(slice(None)) for side in (first, second)]
     if storage is Storage.BINARY:
-        codes = np.maximum(codes, 0)
-    return Codes(codes[: len(first)], codes[len(first) :])
+        codes = [np.maximum(side, 0) for side in codes]
+    return PairCodes(*codes)
 
 
-def _quantised(
+def _coded(
     queries: Vectors, documents: Vectors, similarity: Similarity, storage: Storage
-) -> Codes:
-    left, right = _finite(queries, documents, similarity)
-    return Codes(_codes(left, right, storage), _codes(right, right, storage))
+) -> tuple[Codes, Codes]:
+    """Both sides by the ranges of the documents."""
+    left, right = _sides(queries, documents, similarity, storage)
+    ranges = ranges_of(right) if storage is Storage.INT8 else None
+    return Codes.of(left, storage, ranges), Codes.of(right, storage, ranges)
 
 
-def _finite(
-    left: Vectors, right: Vectors, similarity: Similarity
-) -> tuple[Float32Array, Float32Array]:
-    """Both sides ready to be quantised, where NaN would silently become a number."""
-    for side, vectors in (("first", left), ("second", right)):
-        bad = ~np.isfinite(vectors.values).all(axis=1)
-        if bad.any():
-            raise ScoreError(
-                f"vector {int(np.argmax(bad))} of the {side} side holds NaN or infinity, no finite "
-                "number, and cannot be quantised. Check the model with that text."
-            )
-    return comparable(left, right, similarity)
-
-
-def _codes(vectors: Float32Array, calibration: Float32Array, storage: Storage) -> Float32Array:
-    """Codes of vectors by the ranges of others, shape as the vectors'."""
-    try:
-        from sentence_transformers import quantize_embeddings
-    except ImportError as error:
-        raise MissingExtraError(error.name or "sentence-transformers", "models") from error
-    if storage is Storage.INT8:
-        codes = quantize_embeddings(vectors, precision="int8", calibration_embeddings=calibration)
-        return np.asarray(codes, dtype=np.float32)
-    refuse_broken_bytes(vectors.shape[1])
-    bits = np.unpackbits(quantize_embeddings(vectors, precision="ubinary"), axis=1)
-    signs: Float32Array = bits.astype(np.float32) * 2 - 1
-    return signs
-
-
-def refuse_broken_bytes(dimension: int) -> None:
-    """Raise a UsageError where bits of this many dimensions do not fill whole bytes."""
-    if dimension % 8:
-        whole = f", such as --truncate-dim {dimension // 8 * 8}" if dimension > 8 else ""
-        raise UsageError(
-            f"binary storage packs 8 dimensions into a byte, and the vectors have {dimension}. "
-            f"Choose a multiple of 8{whole}."
-        )
-
-
-def _scores(queries: Float32Array, documents: Float32Array, storage: Storage) -> Float32Array:
-    """Scores of codes, shape (queries, documents); integers, exact below 2**24."""
+def _sides(
+    left: Vectors, right: Vectors, similarity: Similarity, storage: Storage
+) -> tuple[Side, Side]:
+    """Both sides, finite and of a width that can be coded."""
+    refuse_non_finite_vectors(left.values, "first")
+    refuse_non_finite_vectors(right.values, "second")
+    found = sides(left, right, similarity)
     if storage is Storage.BINARY:
-        negated_hamming: Float32Array = (queries @ documents.T - queries.shape[1]) / 2
-        return negated_hamming
-    if queries.shape[1] <= EXACT_WIDTH:
-        products: Float32Array = queries @ documents.T
-        return products
-    total = np.zeros((len(queries), len(documents)), dtype=np.float64)
-    for start in range(0, queries.shape[1], EXACT_WIDTH):
-        part = slice(start, start + EXACT_WIDTH)
-        total += queries[:, part] @ documents[:, part].T
-    return total.astype(np.float32)
+        refuse_broken_bytes(left.values.shape[1])
+    return found
+
+
+def _best(
+    asked: Codes,
+    query_index: Int32Array,
+    held: Codes,
+    index: Int32Array,
+    ties: Int32Array,
+    depth: int,
+) -> Run:
+    """The best documents of every query, a block of documents at a time."""
+    width = min(depth, len(index))
+    row_of_tie = np.empty_like(ties)
+    row_of_tie[ties] = np.arange(len(ties), dtype=np.int32)
+    docs = np.empty((len(query_index), width), dtype=np.int32)
+    scores = np.empty((len(query_index), width), dtype=np.float32)
+    for group in parts(len(query_index), 2 * width, HELD_KEYS):
+        best = Best(len(query_index[group]), width)
+        for block in parts(len(index), 1, BLOCK_DOCUMENTS):
+            there = held.numbers(index[block])
+            for rows in parts(len(query_index[group]), len(there), BLOCK_FLOATS):
+                here = asked.numbers(query_index[group][rows])
+                best.offer(rows, products(here, there, held.storage), ties[block])
+        ranked = taken_apart(best.sorted())
+        docs[group], scores[group] = row_of_tie[ranked.ties], ranked.scores
+    offsets = np.arange(len(query_index) + 1, dtype=np.int64) * width
+    return Run(offsets=offsets, docs=docs.ravel(), scores=scores.ravel())
 
 
 def _cut(run: Run, depth: int) -> Run:

@@ -99,7 +99,7 @@ def theirs(system: SentenceTransformer, prompt: str = "") -> Float32Array:
 def test_a_column_gets_the_librarys_vectors(
     system: SentenceTransformer, role: Role, budget: int | None
 ) -> None:
-    assert system.path == "engine"
+    assert system.path == "engine (sdpa, mask where padded)"
     found = gathered(system.source(role, budget)(strings(TEXTS)))
     expected = theirs(system, "\u95ee: " if role is Role.QUERY else "")
     np.testing.assert_allclose(found, expected, atol=1e-5)

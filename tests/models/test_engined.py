@@ -60,14 +60,14 @@ def check(system: SentenceTransformer) -> None:
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max", "weightedmean", "lasttoken"])
 def test_every_pooling(tmp_path: Path, pooling: str) -> None:
     system = load(bert_folder(tmp_path / "bert", pooling=pooling, normalise=False))
-    assert system.path == "engine"
+    assert system.path == "engine (sdpa, mask where padded)"
     check(system)
 
 
 def test_prompts_of_each_side(tmp_path: Path) -> None:
     prompts = {"query": "\u95ee: ", "document": "\u7b54"}
     system = load(bert_folder(tmp_path / "bert", pooling="mean", prompts=prompts))
-    assert system.path == "engine"
+    assert system.path == "engine (sdpa, mask where padded)"
     check(system)
     assert np.abs(system.encode_queries(TEXTS) - system.encode_documents(TEXTS)).max() > 0.01
 
@@ -78,14 +78,14 @@ def test_a_prompt_that_is_not_pooled(tmp_path: Path) -> None:
     system = load(tmp_path / "bert")
     system.model.set_pooling_include_prompt(False)
     check(system)
-    assert system.path == "engine"
+    assert system.path == "engine (sdpa, mask where padded)"
     assert np.abs(system.encode_queries(TEXTS) - with_prompt).max() > 0.01
 
 
 @pytest.mark.parametrize("max_length", [5, 40])
 def test_texts_are_cut_where_the_library_cuts_them(tmp_path: Path, max_length: int) -> None:
     system = load(bert_folder(tmp_path / "bert", pooling="mean"), max_length=max_length)
-    assert system.path == "engine"
+    assert system.path == "engine (sdpa, mask where padded)"
     if max_length > 5:
         check(system)
     before = system.tokens
@@ -108,7 +108,7 @@ def test_no_texts_have_the_models_width(tmp_path: Path) -> None:
 
 def test_a_router_has_a_path_for_each_side(tmp_path: Path) -> None:
     system = load(router_folder(tmp_path / "router"))
-    told = "query: plain: StaticEmbedding reads texts by itself; document: engine"
+    told = "query: plain: StaticEmbedding reads texts by itself; document: engine (sdpa, mask where padded)"
     assert system.path == told
     check(system)
 
@@ -131,7 +131,7 @@ def test_a_decoder_that_is_padded_on_the_left(tmp_path: Path) -> None:
     modules = [Transformer(str(folder)), Pooling(32, pooling_mode="lasttoken"), Normalize()]
     Model(modules=modules, device="cpu").save_pretrained(str(tmp_path / "wrapped"))
     system = load(tmp_path / "wrapped")
-    assert system.path == "engine"
+    assert system.path == "engine (sdpa, no mask)"
     check(system)
     np.testing.assert_allclose(
         system.encode_documents(TEXTS), qwen3_recipe(folder, TEXTS), atol=1e-5
@@ -154,7 +154,7 @@ def add_a_feature(system: SentenceTransformer) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (expand_queries, "query: plain: the library .*; document: engine"),
+        (expand_queries, "query: plain: the library .*; document: engine .*"),
         (cut_elsewhere, "plain: the library makes other input_ids"),
         (add_a_feature, "plain: the library adds weights to texts"),
     ],

@@ -319,3 +319,32 @@ def test_a_mapped_file_is_never_copied_whole(
     whole = Vectors(np.asarray(mapped).copy(), index)
     again = search_vectors(queries, whole, ids=ids, similarity=similarity, depth=9)
     assert as_lists(run) == as_lists(again)
+
+
+@pytest.mark.parametrize("held", [2**21, 60])
+@pytest.mark.parametrize("fair", [True, False])
+@pytest.mark.parametrize("depth", [1, 20, 60])
+def test_a_sample_spares_work_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, depth: int, fair: bool, held: int
+) -> None:
+    """Also one that sets the bar above all that there is, and where few queries are held."""
+    monkeypatch.setattr(dense, "HELD_KEYS", held)
+    left, right = random_vectors(30, seed=31), random_vectors(900, seed=32)
+    right[200:300] = right[100:200]
+    both, ids = (each(left), each(right)), strings(names(900))
+    how = {"ids": ids, "similarity": Similarity.DOT, "depth": depth}
+    plain = search_vectors(*both, **how)
+    monkeypatch.setattr(dense, "SAMPLE", 100)
+    if not fair:
+        monkeypatch.setattr(dense, "_bar", lambda queries, *_: np.full(len(queries), 0.9e9, "f4"))
+    sampled = search_vectors(*both, **how)
+    np.testing.assert_array_equal(sampled.docs, plain.docs)
+    np.testing.assert_allclose(sampled.scores, plain.scores, rtol=0, atol=1e-6)
+
+
+def test_a_bar_lies_below_the_best_most_of_the_time() -> None:
+    left, right = random_vectors(200, seed=33), random_vectors(20_000, seed=34)
+    bar = dense._bar(left, right[::10], 50 / 20_000)
+    best = np.sort(left @ right.T, axis=1)[:, -50]
+    assert (bar <= best).mean() > 0.99
+    assert (left @ right.T >= bar[:, None]).sum(axis=1).mean() < 400

@@ -101,3 +101,42 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: int) -
     best = Best(40, 7)
     best.offer(slice(0, 40), scores, ties)
     assert as_pairs(best) == plain(scores, ties, 7)
+
+
+@pytest.mark.parametrize("part", [64, 2**18])
+def test_a_bar_passes_over_what_lies_below_it_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """A fair bar changes nothing; one that is too high leaves a row short."""
+    monkeypatch.setattr(keys_module, "PART_FLOATS", part)
+    draw = np.random.default_rng(9)
+    scores = draw.integers(0, 90, (12, 400)).astype(np.float32)
+    ties = draw.permutation(400).astype(np.int32)
+    bar = np.sort(scores, axis=1)[:, -30].copy()
+    bar[3] = scores[3].max()
+    best = Best(12, 8, bar=bar)
+    for start in range(0, 400, 50):
+        best.offer(slice(0, 12), scores[:, start : start + 50], ties[start : start + 50])
+    found, wanted = as_pairs(best), plain(scores, ties, 8)
+    assert found[:3] == wanted[:3]
+    assert found[4:] == wanted[4:]
+    top = [one for one in wanted[3] if one[1] >= bar[3]]
+    assert found[3][: len(top)] == top
+    assert best.sorted()[3, len(top) :].tolist() == [NOTHING] * (8 - len(top))
+
+
+@pytest.mark.parametrize("shape", ["all tied", "rising", "one level a block"])
+def test_rows_that_run_full_keep_their_best(monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
+    """More pass than there is room for, in one offer and over several."""
+    monkeypatch.setattr(keys_module, "ROOM", 1)
+    draw = np.random.default_rng(11)
+    scores = {
+        "all tied": np.zeros((5, 600)),
+        "rising": np.tile(np.arange(600), (5, 1)),
+        "one level a block": np.tile(np.repeat(np.arange(6), 100), (5, 1)),
+    }[shape].astype(np.float32)
+    ties = draw.permutation(600).astype(np.int32)
+    best = Best(5, 4)
+    for start in range(0, 600, 100):
+        best.offer(slice(0, 5), scores[:, start : start + 100], ties[start : start + 100])
+    assert as_pairs(best) == plain(scores, ties, 4)

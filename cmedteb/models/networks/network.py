@@ -19,12 +19,14 @@ from cmedteb.encoding.engine import Engine, Padding
 from cmedteb.encoding.lanes import lane_to
 from cmedteb.encoding.plan import Budget, open_budget
 from cmedteb.errors import DataError, UsageError
+from cmedteb.models.networks.compiled import compile_network
 from cmedteb.models.networks.loading import (
     need_libraries,
     refuse_empty_tokenizer,
     refuse_made_up_weights,
     told_plainly,
 )
+from cmedteb.models.networks.masking import Masking, engine_told, masking_of
 from cmedteb.models.networks.pooling import Pooling, finish, pool
 from cmedteb.models.networks.token_ids import PaddingSide, TokenIds, token_ids
 from cmedteb.models.options import ModelOptions
@@ -87,6 +89,8 @@ class Network:
         parameters: weights that were read, counted.
         places_positions: whether its positions must be told where texts are padded on the left.
         budget: tokens of one forward pass, as learned so far.
+        masking: when the network is given the mask.
+        compiled: whether it was compiled for its device.
         counter: of the tokens that went through.
     """
 
@@ -98,6 +102,8 @@ class Network:
     parameters: int
     places_positions: bool
     budget: Budget
+    masking: Masking = Masking.ALWAYS
+    compiled: bool = False
     counter: Counter = field(default_factory=Counter)
 
     @property
@@ -111,12 +117,18 @@ class Network:
         return Engine(
             tokenise=self.ids.together,
             forward=self._vectors,
-            padding=Padding(self.ids.filler, left=self.ids.left),
+            padding=Padding(self.ids.filler, left=self._left),
             lane=lane_to(self.model.device),
             budget=self.budget,
             longest=self.ids.max_length,
             count=self.counter.add,
+            told=engine_told(self.model, self.masking, compiled=self.compiled),
         )
+
+    @property
+    def _left(self) -> bool:
+        """Which side is padded: behind the text, where that frees the network from the mask."""
+        return self.ids.left and self.masking is not Masking.NEVER
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
         """Vectors of texts, shape (len(texts), dimension).
@@ -131,11 +143,12 @@ class Network:
             return np.empty((0, self.dimension), dtype=np.float32)
         return self.engine.encode(texts)
 
-    def _vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def _vectors(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        mask, told = self.masking.divided(ids, mask)
         places = {}
-        if self.places_positions:
+        if self.places_positions and self._left:
             places["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        found = self.model(input_ids=ids, attention_mask=mask, **places).last_hidden_state
+        found = self.model(input_ids=ids, attention_mask=told, **places).last_hidden_state
         vectors = pool(found, mask, self.recipe.pooling)
         return finish(vectors, normalise=self.recipe.normalise, width=self.recipe.width)
 
@@ -175,6 +188,9 @@ def open_network(weights: Weights, recipe: Recipe, options: ModelOptions) -> Net
         padding_side=recipe.padding_side,
         whose=weights.name,
     )
+    masking, left = masking_of(model), ids.left and _counts_from_zero(model)
+    if options.compile:
+        compile_network(model, whose=weights.name)
     return Network(
         model=model,
         ids=ids,
@@ -182,8 +198,10 @@ def open_network(weights: Weights, recipe: Recipe, options: ModelOptions) -> Net
         weights=weights,
         dimension=recipe.width or width,
         parameters=parameters,
-        places_positions=ids.left and _counts_from_zero(model),
+        places_positions=left,
         budget=open_budget(device),
+        masking=masking,
+        compiled=options.compile,
     )
 
 

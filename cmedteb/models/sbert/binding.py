@@ -128,6 +128,8 @@ def facts_of_library(
     moving: dict[str, Any] = dict(settings or {})
     if len(set(lengths.values())) > 1:
         moving["max_length"] = lengths
+    if loaded.settings.compile:
+        moving["compile"] = True
     if loaded.settings.tasks:
         moving["tasks"] = dict(sorted(loaded.settings.tasks.items()))
     facts = ModelFacts(

@@ -9,7 +9,7 @@ not, the library's `encode` does, and `Plain` says why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,12 @@ import numpy as np
 from cmedteb.encoding.engine import Engine, Padding
 from cmedteb.encoding.lanes import lane_to
 from cmedteb.encoding.tokens import Ragged, RustTokens, probes
+from cmedteb.errors import UsageError
+from cmedteb.models.networks.compiled import compile_network
+from cmedteb.models.networks.masking import Masking, engine_told
 from cmedteb.models.sbert.load import Loaded
 from cmedteb.models.sbert.routes import Route, is_table
+from cmedteb.types import TaskType
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,15 +74,41 @@ def engine_of(loaded: Loaded, route: Route, prompt: str) -> Engine | Plain:
     if difference := _difference(theirs, ours, padding):
         return Plain(difference)
     extra = {name: theirs[name] for name in sorted(SHARED & set(theirs))}
+    masking = loaded.masking(first)
+    if masking is Masking.NEVER:
+        padding = replace(padding, left=False)
     return Engine(
         tokenise=tokens,
-        forward=_Forward(loaded.model, route.task, extra, types=TYPES in theirs),
+        forward=_Forward(loaded.model, route.task, extra, TYPES in theirs, masking),
         padding=padding,
         lane=lane_to(loaded.model.device),
         budget=loaded.budget,
         longest=route.max_length or Engine.longest,
         count=loaded.counter.add,
+        told=engine_told(first.model, masking, compiled=loaded.settings.compile),
     )
+
+
+def compile_networks(loaded: Loaded) -> None:
+    """Compile the network of each side.
+
+    Raises:
+        UsageError: there is none.
+        NotAvailableError: one cannot be compiled here.
+    """
+    from sentence_transformers.base.modules import Transformer
+
+    sides = loaded.routes(TaskType.RETRIEVAL).values()
+    networks = {id(first): first for first in (side.modules[0] for side in sides)}
+    found = [first for first in networks.values() if type(first) is Transformer]
+    if not found:
+        raise UsageError(
+            f"--compile: {loaded.weights.name} has no network of transformers: leave it out"
+        )
+    for first in found:
+        # What is to be found out about a network is asked of it as it was saved.
+        loaded.masking(first)
+        compile_network(first.model, whose=loaded.weights.name)
 
 
 def _difference(theirs: Mapping[str, Any], ours: Ragged, padding: Padding) -> str | None:
@@ -103,21 +133,25 @@ class _Forward:
         task: what it is told to find the way.
         extra: features that are the same for all texts.
         types: whether it takes token types, which are all zero.
+        masking: when the network is given the mask; the modules behind it always have it.
     """
 
     model: Any
     task: str
     extra: Mapping[str, Any]
     types: bool
+    masking: Masking
 
-    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def __call__(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """Vectors, cut where the model's configuration says so."""
         import torch
 
+        mask, told = self.masking.divided(ids, mask)
         features = {IDS: ids, MASK: mask, **self.extra}
         if self.types:
             features[TYPES] = torch.zeros_like(ids)
         # Not by a call of the model, whose hook would count tokens that may have to run again.
-        vectors: Tensor = self.model.forward(features, task=self.task)["sentence_embedding"]
+        found = self.model.forward(features, task=self.task, **{MASK: told})
+        vectors: Tensor = found["sentence_embedding"]
         cut = self.model.truncate_dim
         return vectors if cut is None else vectors[..., :cut]

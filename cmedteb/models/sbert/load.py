@@ -17,6 +17,7 @@ from cmedteb.encoding.plan import CPU_BUDGET, Budget, open_budget
 from cmedteb.errors import DataError
 from cmedteb.models.card import Family, Instructions, ModelCard, Prompts, known
 from cmedteb.models.networks.loading import need_libraries, refuse_empty_tokenizer, told_plainly
+from cmedteb.models.networks.masking import Masking, masking_of
 from cmedteb.models.options import ModelOptions
 from cmedteb.models.protocols import Role
 from cmedteb.models.sbert.routes import (
@@ -48,6 +49,7 @@ class Settings:
     Attributes:
         device: see `encoding.devices.resolve_device`.
         dtype: see `encoding.devices.resolve_dtype`.
+        compile: compile the networks, see `networks.compiled`.
         max_length: cut texts at so many tokens.
         similarity: how vectors are compared.
         flags: prompts that the user gave.
@@ -63,6 +65,7 @@ class Settings:
 
     device: str = "auto"
     dtype: str = "auto"
+    compile: bool = False
     max_length: int | None = None
     similarity: Similarity | None = None
     flags: Prompts = field(default_factory=Prompts)
@@ -85,6 +88,7 @@ class Settings:
         return cls(
             device=options.device,
             dtype=options.dtype,
+            compile=options.compile,
             max_length=options.max_length or known(card.max_length),
             similarity=known(card.similarity),
             flags=Prompts(query=options.query_prompt, document=options.document_prompt),
@@ -153,6 +157,7 @@ class Loaded:
         budget: tokens of one forward pass, as learned so far.
         counter: of tokens.
         kept: what was found out about a side and its prompt, for families to keep.
+        maskings: when networks are given a mask, by the module that holds one.
     """
 
     model: Any
@@ -161,6 +166,15 @@ class Loaded:
     budget: Budget = field(default_factory=lambda: Budget(CPU_BUDGET))
     counter: TokenCounter = field(default_factory=TokenCounter)
     kept: dict[tuple[str, str], Any] = field(default_factory=dict)
+    maskings: dict[int, Masking] = field(default_factory=dict)
+
+    def masking(self, first: Any) -> Masking:  # noqa: ANN401  a Transformer of the library
+        """When the network of a module is given a mask, found out once."""
+        if id(first) not in self.maskings:
+            self.maskings[id(first)] = masking_of(first.model)
+            # What may be said to a module over the features of a batch.
+            first.forward_kwargs = {*first.forward_kwargs, "attention_mask"}
+        return self.maskings[id(first)]
 
     def routes(self, task: TaskType) -> dict[Role, Route]:
         """The way of each side's texts; both go the same where the card names one for pairs.
