@@ -11,7 +11,7 @@ import sys
 import click
 
 from cmedteb import __version__
-from cmedteb.cli.lazy import LazyGroup
+from cmedteb.cli import lazy
 from cmedteb.errors import CmedtebError
 
 VERBS = {
@@ -31,7 +31,7 @@ VERBS = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=lazy.LazyGroup,
     package="cmedteb.cli",
     verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"]},
