@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builders import candidates, corpus, qrels, queries, ranking
 
 from cmedteb.annotations.config import System
 from cmedteb.annotations.pool import build_pool, choose_queries, pair_id, pair_texts
@@ -12,7 +13,6 @@ from cmedteb.annotations.systems import Returned, from_table
 from cmedteb.annotations.texts import text_hash
 from cmedteb.errors import DataError, UsageError
 from cmedteb.types import RankingData
-from builders import candidates, corpus, qrels, queries, ranking
 
 TEXTS = ["reflux", "fever", "reflux", "a long text about fever", "cough", "rash"]
 DATA = ranking(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from builders import corpus, qrels, queries, ranking
 
 from cmedteb.annotations.config import System
 from cmedteb.annotations.pool import build_pool
@@ -18,7 +19,6 @@ from cmedteb.results import ResultStore
 from cmedteb.runner import RunOptions
 from cmedteb.tasks import catalogue, resolve
 from cmedteb.types import RankingData
-from builders import corpus, qrels, queries, ranking
 
 OFFLINE = Access(None, Hub.HF, offline=True)
 (SMOKE,) = resolve(["SmokeRetrieval"], catalogue())

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
+from builders import corpus, qrels, queries, ranking
 
 from cmedteb.annotations.config import System
 from cmedteb.annotations.demo import Gold
@@ -18,7 +19,6 @@ from cmedteb.annotations.systems import Returned, from_table
 from cmedteb.data import Access, Hub
 from cmedteb.tasks.registry import from_folder
 from cmedteb.types import RankingData
-from builders import corpus, qrels, queries, ranking
 
 DATA = ranking(
     corpus([f"document number {number}" for number in range(6)]),
