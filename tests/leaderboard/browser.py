@@ -107,7 +107,8 @@ class Page:
                 const th = [...table.querySelectorAll('thead th')]
                   .find((one) => one.dataset.k === arguments[0]);
                 return [...table.querySelectorAll('tbody tr:not([hidden])')]
-                  .map((row) => row.cells[th.cellIndex].innerText.trim().split(/[\\s\\u25b2\\u25bc\\u2020]/)[0]);
+                  .map((row) => row.cells[th.cellIndex].innerText.trim())
+                  .map((text) => text.split(/[\\s\\u25b2\\u25bc\\u2020]/)[0]);
                 """,
                 key,
             )

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from leaderboard.boards import make_board, make_comparisons
 
 from cmedteb.leaderboard.site import write_site
+from leaderboard.boards import make_board, make_comparisons
 
 if TYPE_CHECKING:
-    from leaderboard.browser import Page
     from selenium.webdriver import Chrome
+
+    from leaderboard.browser import Page
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+
 from leaderboard.boards import make_board
 from leaderboard.browser import Keys, Page
 
@@ -268,9 +269,7 @@ def test_theme(page: Page) -> None:
 
 @pytest.mark.parametrize("how", ["csv", "json", "latex", "bibtex"])
 def test_copy(page: Page, how: str) -> None:
-    page.driver.execute_cdp_cmd(
-        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]}
-    )
+    page.driver.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
     page.click("[data-chip='asymmetric']")
     page.js("document.querySelector(`.bench.open [data-copy='${arguments[0]}']`).click()", how)
     page.wait("document.querySelector('#live').textContent !== ''")

@@ -10,9 +10,10 @@ import gzip
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
+
 from leaderboard.boards import make_board
 from leaderboard.browser import NARROW, WIDE, Page
-from selenium.webdriver import Chrome
 
 BOARD = make_board(14)
 FIRST, SECOND = (row.model for row in BOARD.standings[:2])

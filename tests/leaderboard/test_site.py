@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from leaderboard.boards import make_board, make_comparisons
 
 from cmedteb.errors import DataError, UsageError
 from cmedteb.leaderboard.board import Board
@@ -18,6 +17,7 @@ from cmedteb.leaderboard.site.chart import Box, draw
 from cmedteb.leaderboard.site.cost import Cost, charts, front
 from cmedteb.leaderboard.site.export import inert_json
 from cmedteb.leaderboard.site.text import Texts
+from leaderboard.boards import make_board, make_comparisons
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'"
 BOARD = make_board(14)

@@ -112,7 +112,7 @@ class Pages:
                     entries[f"@{part.strip().removeprefix('@')}"] = None
         return "\n".join(entries)
 
-    def _render(self, template: str, **values: Any) -> bytes:
+    def _render(self, template: str, **values: object) -> bytes:
         page = self.environment.get_template(template)
         board = self.index.board
         return page.render(board=board, versions=self.index.versions, **values).encode()
