@@ -71,10 +71,10 @@ class Pages:
         counted = {task for _, task in self.index.cells}
         views = []
         for entry in board.benchmarks:
-            if counted & set(entry.tasks):
-                drawn = charts(self.index.models, self.index.standings(entry.name))
-                views.append((make_table(self.index, entry), [draw(chart) for chart in drawn]))
-        views.sort(key=lambda view: view[0].entry.name == "smoke")
+            drawn = charts(self.index.models, self.index.standings(entry.name))
+            views.append((make_table(self.index, entry), [draw(chart) for chart in drawn]))
+        # What holds results comes first; the first view is the one that opens.
+        views.sort(key=lambda view: (not view[0].rows, view[0].entry.name == "smoke"))
         return self._render(
             "index.html",
             root="",
