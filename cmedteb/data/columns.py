@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from array import array
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,16 +36,30 @@ def digest(raw: bytes | memoryview) -> bytes:
     return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
 
 
+def strings_of(column: pa.StringArray) -> tuple[memoryview, NDArray[np.int32]]:
+    """The bytes of a column without nulls, and where each string begins in them (and the end)."""
+    _, places, data = column.buffers()
+    offsets = np.frombuffer(places, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    if data is None or not len(column):
+        return memoryview(b""), np.zeros(len(column) + 1, dtype=np.int32)
+    view = memoryview(data)[int(offsets[0]) : int(offsets[-1])]
+    return view, offsets - offsets[0]
+
+
+def digests_of(column: pa.StringArray) -> Digests:
+    """The digest of every string of a column without nulls."""
+    view, offsets = strings_of(column)
+    found = np.empty(len(column), dtype=f"S{DIGEST_BYTES}")
+    for first in range(0, len(column), BATCH_ROWS):
+        edges = offsets[first : first + BATCH_ROWS + 1].tolist()
+        some = b"".join([digest(view[start:end]) for start, end in pairwise(edges)])
+        found[first : first + BATCH_ROWS] = np.frombuffer(some, dtype=found.dtype)
+    return found
+
+
 def all_different(names: pa.ChunkedArray) -> bool:
     """Whether no string occurs twice, by sorting digests: 16 bytes a string, no hash table."""
-    parts = (
-        names.slice(start, BATCH_ROWS).to_pylist() for start in range(0, len(names), BATCH_ROWS)
-    )
-    digests = np.fromiter(
-        (digest(name.encode()) for part in parts for name in part),
-        dtype=f"S{DIGEST_BYTES}",
-        count=len(names),
-    )
+    digests = np.concatenate([np.empty(0, f"S{DIGEST_BYTES}"), *map(digests_of, names.chunks)])
     digests.sort()
     return not bool((digests[1:] == digests[:-1]).any())
 
@@ -63,7 +78,7 @@ class _Bytes:
     def __len__(self) -> int:
         return self._size
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
             if self._size == len(self._segments) * SEGMENT_BYTES:
@@ -106,6 +121,14 @@ class StringBuilder:
                 self._close()
             self._data.write(raw)
             self._offsets.append(len(self._data))
+
+    def extend_column(self, column: pa.StringArray) -> None:
+        """Append the strings of a column without nulls, much smaller than a chunk."""
+        view, offsets = strings_of(column)
+        if len(self._data) + len(view) > CHUNK_BYTES and len(self._offsets) > 1:
+            self._close()
+        self._offsets.frombytes((offsets[1:] + np.int32(len(self._data))).tobytes())
+        self._data.write(view)
 
     def finish(self) -> pa.ChunkedArray:
         """The column; the builder is empty afterwards."""
@@ -185,6 +208,13 @@ class TextBuilder:
         self._strings.extend(raws[int(row)] for row in placement.fresh)
         self._index.append(placement.positions)
         return placement.positions
+
+    def extend_column(self, column: pa.StringArray) -> None:
+        """Append the rows of a column without nulls."""
+        placement = self._seen.place(digests_of(column))
+        fresh = column if len(placement.fresh) == len(column) else column.take(placement.fresh)
+        self._strings.extend_column(fresh)
+        self._index.append(placement.positions)
 
     def finish(self) -> TextColumn:
         """The column; the builder must not be used afterwards."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmedteb.data.columns import DIGEST_BYTES, digest
+from cmedteb.data.columns import DIGEST_BYTES, digests_of, strings_of
 from cmedteb.types import Candidates, Corpus, Pairs, Qrels, Queries, TextColumn
 
 if TYPE_CHECKING:
@@ -48,19 +48,20 @@ def pairs_hash(pairs: Pairs) -> str:
 
 def _add_ids(total: hashlib._Hash, ids: pa.ChunkedArray) -> None:
     """Ids hold no line break (see `check.check_id`), so one ends each."""
+    import pyarrow.compute as pc
+
     total.update(f"{len(ids)} ids\n".encode())
     for part in _slices(ids):
-        total.update("".join(f"{name}\n" for name in part.to_pylist()).encode())
+        for chunk in pc.binary_join_element_wise(part, "", "\n").chunks:
+            total.update(strings_of(chunk)[0])
 
 
 def _add_texts(total: hashlib._Hash, texts: TextColumn) -> None:
     """The digest of every row's text, so it does not matter how the column shares texts."""
     total.update(f"{len(texts)} texts\n".encode())
-    table = np.fromiter(
-        (digest(text.encode()) for part in _slices(texts.values) for text in part.to_pylist()),
-        dtype=f"V{DIGEST_BYTES}",
-        count=texts.distinct,
-    )
+    parts = [digests_of(chunk) for chunk in texts.values.chunks]
+    # As void: a digest that ends in zeros would lose them as a string.
+    table = np.concatenate([np.empty(0, f"S{DIGEST_BYTES}"), *parts]).view(f"V{DIGEST_BYTES}")
     for start in range(0, len(texts), 65536):
         total.update(table[texts.index[start : start + 65536]].tobytes())
 

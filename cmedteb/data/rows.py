@@ -11,11 +11,16 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from cmedteb.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 BATCH_ROWS = 1024
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".tsv", ".tsv.gz", ".json", ".json.gz")
@@ -23,13 +28,21 @@ BOM = b"\xef\xbb\xbf"
 
 
 class Field(NamedTuple):
-    """A column that is wanted: the names it may have, in order of preference."""
+    """A column that is wanted: the names it may have, in order of preference.
+
+    Attributes:
+        names: see above.
+        optional: whether it may be missing.
+        is_id: whether whole numbers stand for their digits, and nothing for no value.
+    """
 
     names: tuple[str, ...]
     optional: bool = False
+    is_id: bool = False
 
 
 Fields = Mapping[str, Field]
+Chosen = dict[str, str | None]
 
 
 class Batch(NamedTuple):
@@ -57,24 +70,27 @@ def suffix_of(path: Path) -> str:
     return next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), "")
 
 
-def read_batches(path: Path, fields: Fields, *, batch_rows: int = BATCH_ROWS) -> Iterator[Batch]:
+def read_batches(
+    path: Path, fields: Fields, *, batch_rows: int = BATCH_ROWS, after: int = 0
+) -> Iterator[Batch]:
     """Read the wanted fields of a table.
 
     Args:
         path: a file with one of `SUFFIXES`.
         fields: what is wanted, by the name it shall have in `Batch.columns`.
         batch_rows: rows a batch.
+        after: lines of jsonl, or rows of parquet, that are passed over.
 
     Raises:
         DataError: unreadable file, invalid JSON or UTF-8, or a missing column (with its line).
     """
     suffix = suffix_of(path)
     if suffix == ".parquet":
-        yield from _read_parquet(path, fields, batch_rows)
+        yield from _read_parquet(path, fields, batch_rows, after)
         return
     base = suffix.removesuffix(".gz")
     readers: dict[str, Callable[[Path], Iterator[tuple[int, Mapping[str, Any]]]]] = {
-        ".jsonl": _json_lines,
+        ".jsonl": partial(_json_lines, after=after),
         ".json": _json_rows,
         ".tsv": _tsv_rows,
     }
@@ -142,8 +158,10 @@ def _found(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _json_lines(path: Path, after: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in read_lines(path):
+        if number <= after:
+            continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -191,28 +209,42 @@ def _tsv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield number, dict(zip(header, cells, strict=True))
 
 
-def _read_parquet(path: Path, fields: Fields, batch_rows: int) -> Iterator[Batch]:
+@contextmanager
+def open_parquet(path: Path, fields: Fields) -> Iterator[tuple[pq.ParquetFile, Chosen]]:
+    """Open a parquet file, and say by which name it has each of the fields.
+
+    Raises:
+        DataError: the file is damaged, a column is missing, or a text is no UTF-8.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             found = file.schema_arrow.names
-            chosen = {wanted: _column(path, field, found) for wanted, field in fields.items()}
-            names = sorted({name for name in chosen.values() if name is not None})
-            start = 1
-            for part in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
-                numbers = list(range(start, start + part.num_rows))
-                columns = {
-                    wanted: [None] * part.num_rows if name is None else part[name].to_pylist()
-                    for wanted, name in chosen.items()
-                }
-                yield Batch(path, "row", numbers, columns)
-                start += part.num_rows
+            yield file, {wanted: _column(path, field, found) for wanted, field in fields.items()}
     except UnicodeDecodeError as error:
         raise DataError(f"{path} holds text that is not UTF-8 ({error.reason}).") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} cannot be read as parquet: {error}.") from error
+
+
+def _read_parquet(path: Path, fields: Fields, batch_rows: int, after: int) -> Iterator[Batch]:
+    with open_parquet(path, fields) as (file, chosen):
+        names = sorted({name for name in chosen.values() if name is not None})
+        start = 1
+        for whole in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
+            passed = min(max(0, after + 1 - start), whole.num_rows)
+            part, start = whole.slice(passed), start + passed
+            if not part.num_rows:
+                continue
+            numbers = list(range(start, start + part.num_rows))
+            columns = {
+                wanted: [None] * part.num_rows if name is None else part[name].to_pylist()
+                for wanted, name in chosen.items()
+            }
+            yield Batch(path, "row", numbers, columns)
+            start += part.num_rows
 
 
 def _column(path: Path, field: Field, found: list[str]) -> str | None:

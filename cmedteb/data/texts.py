@@ -12,9 +12,10 @@ import numpy as np
 
 from cmedteb.data.check import Findings, Oddity, check_id
 from cmedteb.data.columns import StringBuilder, TextBuilder, all_different
-from cmedteb.data.rows import Batch, Field, read_batches
+from cmedteb.data.rows import Batch, Field
+from cmedteb.data.stretches import Stretch, read_stretches
 from cmedteb.errors import DataError
-from cmedteb.types import Corpus, Int32Array, Queries, TextColumn
+from cmedteb.types import Corpus, Int32Array, Int64Array, Queries, TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-ID = Field(("_id", "id"))
+ID = Field(("_id", "id"), is_id=True)
 TEXT = Field(("text",))
 TITLE = Field(("title",), optional=True)
 
@@ -87,18 +88,63 @@ def _read(paths: Sequence[Path], findings: Findings, *, documents: bool) -> _Col
     fields = {"id": ID, "text": TEXT} | ({"title": TITLE} if documents else {})
     ids, texts = StringBuilder(), TextBuilder()
     for path in paths:
-        for batch in read_batches(path, fields):
-            raws = _documents(batch) if documents else _queries(batch)
-            names = [_id(batch, row, findings) for row in range(len(raws))]
+        for part in read_stretches(path, fields):
+            if isinstance(part, Stretch):
+                names, column = _names(part, findings), _column(part, documents=documents)
+                for row in blank_rows(column).tolist():
+                    findings.note(empty, f"{part.at(row)} (id {names[row].as_py()!r})")
+                ids.extend_column(names)
+                texts.extend_column(column)
+                continue
+            raws = _documents(part) if documents else _queries(part)
+            identifiers = [_id(part, row, findings) for row in range(len(raws))]
             for row, raw in enumerate(raws):
                 if not raw.decode().strip():
-                    findings.note(empty, f"{batch.at(row)} (id {names[row].decode()!r})")
-            ids.extend(names)
+                    findings.note(empty, f"{part.at(row)} (id {identifiers[row].decode()!r})")
+            ids.extend(identifiers)
             texts.extend(raws)
     if not len(ids):
         raise DataError(f"{', '.join(str(path) for path in paths)}: there is no row in it.")
     findings.settle()
     return _without_duplicates(_Column(ids.finish(), texts.finish()), findings, str(paths[0]))
+
+
+def _names(part: Stretch, findings: Findings) -> pa.StringArray:
+    """The ids of a stretch; what cannot be one is noted and becomes empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = part.columns["id"]
+    broken = pc.match_substring_regex(names, "[\t\n\r]").to_numpy(zero_copy_only=False)
+    broken[blank_rows(names)] = True
+    if not broken.any():
+        return names
+    for row in np.flatnonzero(broken).tolist():
+        findings.note(Oddity.BAD_IDS, f"{part.at(row)}: {names[row].as_py()!r}")
+    return pc.if_else(pa.array(broken), "", names)
+
+
+def _column(part: Stretch, *, documents: bool) -> pa.StringArray:
+    """The texts of a stretch, without nulls; see `_join`."""
+    import pyarrow.compute as pc
+
+    text = pc.fill_null(part.columns["text"], "")
+    if not documents:
+        return text
+    title = part.columns.get("title")
+    if title is not None and title.null_count < len(title):
+        title = pc.fill_null(title, "")
+        joined = pc.binary_join_element_wise(title, text, " ")
+        text = pc.if_else(pc.equal(title, ""), text, joined)
+    return pc.utf8_trim_whitespace(text)
+
+
+def blank_rows(column: pa.StringArray) -> Int64Array:
+    """The rows of a column that hold nothing but white space."""
+    import pyarrow.compute as pc
+
+    trimmed = pc.binary_length(pc.utf8_trim_whitespace(column))
+    return np.flatnonzero(trimmed.to_numpy(zero_copy_only=False) == 0)
 
 
 def _documents(batch: Batch) -> list[bytes]:

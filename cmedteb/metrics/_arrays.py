@@ -9,7 +9,8 @@ import numpy as np
 from cmedteb.errors import ScoreError
 from cmedteb.types import Float64Array, Int64Array
 
-_BLOCK_VALUES = 1 << 20
+# Values that stay in a processor's cache.
+_BLOCK_VALUES = 1 << 18
 
 
 def blocks(total: int, width: int) -> Iterator[int]:

@@ -28,8 +28,10 @@ def run_lines(
         start, stop = int(run.offsets[query]), int(run.offsets[query + 1])
         if depth is not None:
             stop = min(stop, start + depth)
-        entries = zip(run.docs[start:stop].tolist(), run.scores[start:stop].tolist(), strict=True)
-        yield "\t".join([query_id, *(f"{doc_ids[doc]}:{score:.9g}" for doc, score in entries)])
+        entries: list[object] = [None] * (2 * (stop - start))
+        entries[::2] = [doc_ids[doc] for doc in run.docs[start:stop].tolist()]
+        entries[1::2] = run.scores[start:stop].tolist()
+        yield query_id + "\t%s:%.9g" * (stop - start) % tuple(entries)
 
 
 def similarity_lines(

@@ -93,6 +93,12 @@ def split_of(system: Encoder, role: Role, budget: int | None) -> Split:
     return split_texts(encode, budget=budget or default_budget(facts.device), cap=facts.max_length)
 
 
+class HowEncoded(NamedTuple):
+    """The question how a worker encodes, bound to a task."""
+
+    context: TaskContext | None
+
+
 class LoadedModel:
     """The model in a worker: a `cmedteb.encoding.workers.Bench`."""
 
@@ -113,10 +119,14 @@ class LoadedModel:
         """Tokens encoded so far; None where the model does not count."""
         return getattr(self._system, "tokens", None)
 
-    def describe(self, ask: TaskContext | Side | None) -> ModelFacts | Plan:
-        """The facts of the model, bound to a task; or the plan of a side."""
+    def describe(
+        self, ask: TaskContext | Side | HowEncoded | None
+    ) -> ModelFacts | Plan | str | None:
+        """The facts of the model, bound to a task; the plan of a side; or how it encodes."""
         if isinstance(ask, Side):
             return self._split(ask).plan
+        if isinstance(ask, HowEncoded):
+            return getattr(self._for(ask.context), "path", None)
         return facts_of(self._for(ask))
 
     def encode(self, ask: Side, batches: Sequence[Planned]) -> Iterator[Encoded]:
@@ -188,6 +198,12 @@ class SpreadEncoder:
     def tokens(self) -> int | None:
         """Tokens that all workers encoded so far; None where the model does not count."""
         return self.workers.tokens
+
+    @property
+    def path(self) -> str | None:
+        """How workers encode, where their model says so."""
+        told: str | None = self.workers.describe(HowEncoded(self.context))
+        return told
 
     def for_task(self, context: TaskContext) -> SpreadEncoder:
         """The same model with the prompts that this task takes."""

@@ -116,6 +116,55 @@ def test_a_lane_that_runs_late_gives_the_same_bytes(engine: Engine) -> None:
         assert len(late.shapes) > 5
 
 
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_window_is_collected_when_the_next_one_is_in_the_queue(
+    engine: Engine, window: int
+) -> None:
+    """So a device is never without work while vectors are taken over: order, not time."""
+
+    @dataclass
+    class Watched(Late):
+        collected: int = 0
+        ahead: list[int] = field(default_factory=list)
+
+        def submit(self, forward: Forward, ids: Ids, mask: Ids) -> Collect:
+            collect = super().submit(forward, ids, mask)
+
+            def watched() -> Float32Array:
+                self.collected += 1
+                self.ahead.append(len(self.shapes) - self.collected)
+                return collect()
+
+            return watched
+
+    lane = Watched(window=window)
+    count = len(list(replace(engine, lane=lane).source("", 200)(strings(TEXTS))))
+    assert count == len(lane.ahead) > 4 * window
+    # Until the plan ends, a whole window is ahead of whatever is waited for, and never three.
+    assert min(lane.ahead[: -2 * window]) >= window
+    assert max(lane.ahead) <= 2 * window
+    # One wait a window: the vectors of a window are asked for one after the other.
+    assert lane.ahead[:window] == list(range(2 * window, window, -1))
+
+
+def test_where_nothing_is_padded_the_network_has_no_mask(engine: Engine) -> None:
+    seen = []
+
+    def forward(ids: Any, mask: Any) -> Any:
+        seen.append((tuple(ids.shape), mask is None))
+        return engine.forward(ids, mask)
+
+    watched = replace(engine, forward=forward)
+    vectors = watched.encode(["a b", "c d"])
+    watched.encode(["a b", "c d e"])
+    assert [bare for _, bare in seen] == [True, False]
+    ids, mask = engine.padding.pad(engine.tokenise(["a b", "c d"]), np.arange(2))
+    with_mask = AtOnce("cpu").submit(
+        lambda ids, _: engine.forward(ids, ids.new_ones(ids.shape)), ids, mask
+    )()
+    np.testing.assert_array_equal(vectors, with_mask)
+
+
 def test_batches_keep_to_the_budget_with_little_padding(engine: Engine) -> None:
     """Many texts of a corpus' spread of lengths: slots are at most 1.05 of the tokens."""
     draw = np.random.default_rng(0)

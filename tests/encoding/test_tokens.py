@@ -77,6 +77,39 @@ def test_ids_are_those_of_the_whole_text(
     assert same(rust(texts), ragged(expected))
 
 
+@pytest.mark.parametrize("kind", ["bert", "qwen3", "sentences"])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_texts_are_cut_as_if_they_were_read_whole(
+    kind: str, seed: int, request: pytest.FixtureRequest
+) -> None:
+    """Pieces that a cut could change: runs of one letter, spaces, joiners, special tokens."""
+    draw = np.random.default_rng(seed)
+    pieces = [
+        *LONG[:60],
+        "a",
+        "ab",
+        "  ",
+        "\n",
+        " \n\n",
+        "\u0301",
+        "\u200d",
+        "9",
+        ".",
+        END,
+        "[SEP]",
+    ]
+    pieces += ["b" * 300, " " * 90, LONG[:200], LONG[:200].replace(" ", "")]
+    texts = [
+        "".join(draw.choice(pieces, size=int(size)).tolist())
+        for size in draw.integers(1, 120, size=40)
+    ]
+    tokenizer, cap = request.getfixturevalue(kind), int(draw.integers(4, 40))
+    rust = RustTokens.of(tokenizer, cap)
+    assert rust is not None
+    assert same(rust(texts), ragged(tokenizer(texts, truncation=True, max_length=cap)["input_ids"]))
+    assert kind != "bert" or rust._far(texts), "some were read in part"
+
+
 def read(tokenizer: Any, texts: list[str], cap: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of the texts that a tokenizer was given."""
     rust = RustTokens.of(tokenizer, cap)

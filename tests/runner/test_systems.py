@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders import retrieval_folder
 
 import cmedteb
 from cmedteb.encoding import Encoded
@@ -23,8 +24,8 @@ from cmedteb.models.protocols import Rank
 from cmedteb.models.two_stage import TwoStage
 from cmedteb.results import TaskResult
 from cmedteb.results.receipts import read_table
-from cmedteb.types import RankingData, Run, Similarity
-from runner.support import Counting, reranking, retrieval, sts
+from cmedteb.types import Float32Array, RankingData, Run, Similarity
+from runner.support import Counting, reranking, retrieval, sts, words
 
 
 @pytest.fixture
@@ -252,3 +253,31 @@ def test_two_towers_without_a_word_about_pairs_refuse_them(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="two encoders, and nobody says which") as caught:
         cmedteb.evaluate(Counting(facts=facts), [sts(tmp_path / "P")])
     assert "--sts-sides query,document" in str(caught.value)
+
+
+def test_a_text_is_encoded_once_over_the_tasks_of_a_call_and_both_roles(tmp_path: Path) -> None:
+    """Where prompt and tower are equal a query may be a document of another task, and is kept."""
+    seen: list[str] = []
+
+    class Watched(Counting):
+        def _encode(self, texts: Sequence[str]) -> Float32Array:
+            seen.extend(texts)
+            return super()._encode(texts)
+
+    shared = {f"d{row}": words(row) for row in range(12)}
+    asked = {f"q{row}": words(row) for row in range(4)}
+    judged = {name: {"d0": 1} for name in asked}
+    first = retrieval_folder(tmp_path / "first", shared, asked, judged)
+    second = retrieval_folder(
+        tmp_path / "second",
+        shared | {"d99": words(99)},
+        asked | {"q99": words(98)},
+        judged | {"q99": {"d0": 1}},
+    )
+    cmedteb.evaluate(Watched(), [first, second], vectors=tmp_path / "vectors")
+    assert sorted(seen) == sorted({*shared.values(), words(98), words(99)})
+    seen.clear()
+    apart = Watched(prefix="")
+    apart.facts = replace(apart.facts, prompts={"query": "ask: ", "document": ""}, name="test/two")
+    cmedteb.evaluate(apart, [first], vectors=tmp_path / "vectors")
+    assert len(seen) == len(shared) + len(asked)

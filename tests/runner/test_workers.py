@@ -74,6 +74,7 @@ def test_a_network_gives_the_bytes_of_one_process(mean_folder: Path, one_thread:
         bound = system.for_task(TaskContext("T", TaskType.RETRIEVAL)).with_budget(500)
         found = encode_distinct(bound.source(Role.DOCUMENT), column).vectors
         assert bound.tokens
+        assert bound.path == "engine (sdpa, mask where padded)"
         facts = system.facts
     here = load_model(str(mean_folder), ModelOptions(device="cpu"))
     assert isinstance(here, Encoder)
