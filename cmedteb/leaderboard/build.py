@@ -6,6 +6,8 @@ No clock, no network, no model: the same files give the same board.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +75,9 @@ def build(
     placed = {
         name: PlacedTask(task, _shown(task, judgements)) for name, task in loaded.tasks.items()
     }
+    # Most of the work releases the interpreter: numpy draws, counts and multiplies.
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(attrgetter("places"), placed.values()))
     cards = {**known.cards, **{name: task.card for name, task in loaded.tasks.items()}}
     order = _order(known, loaded)
     shown = {name: cards[name] for name in order}

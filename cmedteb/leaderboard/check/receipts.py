@@ -107,7 +107,8 @@ def _falls(columns: Columns) -> bool:
     """Whether scores never rise within a query, as float32."""
     if not len(columns.value):
         return True
-    value = columns.value.astype(np.float32)
+    with np.errstate(over="ignore"):
+        value = columns.value.astype(np.float32)
     rises = np.flatnonzero(value[1:] > value[:-1]) + 1
     return bool(np.isin(rises, columns.offsets).all())
 
