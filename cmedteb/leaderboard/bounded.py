@@ -45,12 +45,13 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return content
 
 
-def unpack(path: Path, content: bytes, *, limit: int = MAX_UNPACKED) -> bytes:
-    """Decompress gzip to at most `limit` bytes.
+def unpack(path: Path, content: bytes, *, limit: int | None = None) -> bytes:
+    """Decompress gzip to at most `limit` bytes, by default MAX_UNPACKED.
 
     Raises:
         DataError: not gzip, cut, followed by other bytes, or larger when unpacked.
     """
+    limit = MAX_UNPACKED if limit is None else limit
     parts: list[bytes] = []
     total = 0
     rest = content
@@ -70,9 +71,9 @@ def unpack(path: Path, content: bytes, *, limit: int = MAX_UNPACKED) -> bytes:
     return b"".join(parts)
 
 
-def read_gzip(path: Path, *, packed: int = MAX_PACKED, unpacked: int = MAX_UNPACKED) -> bytes:
-    """Read and decompress within both limits; see `read_bytes` and `unpack`."""
-    return unpack(path, read_bytes(path, packed), limit=unpacked)
+def read_gzip(path: Path) -> bytes:
+    """Read and decompress within MAX_PACKED and MAX_UNPACKED; see `read_bytes` and `unpack`."""
+    return unpack(path, read_bytes(path, MAX_PACKED))
 
 
 def read_json(path: Path, *, limit: int = MAX_JSON, depth: int = MAX_DEPTH) -> Any:  # noqa: ANN401

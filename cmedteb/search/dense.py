@@ -77,7 +77,9 @@ def search_vectors(
     collection = Collection(right, documents.index, tie_ranks(ids))
     # A query text that stands twice is asked once.
     asked, place = np.unique(queries.index, return_inverse=True)
-    vectors, depth = left.rows(asked), min(depth, collection.documents)
+    # All of them are taken as they lie, without a copy.
+    some = slice(None) if len(asked) == len(queries.values) else asked
+    vectors, depth = left.rows(some), min(depth, collection.documents)
     if always_finite(left, right):
         keys = best_keys(vectors, collection, depth, device)
     else:
@@ -156,11 +158,10 @@ def _best_on_cpu(
     """See `best_keys`; `check` gives the query rows' vectors where a product may be infinite."""
     k = min(depth, len(collection))
     found = np.empty((len(queries), k), dtype=np.int64)
-    sample = _sample(collection, k) if check is None else None
+    bar = _bars(queries, collection, k) if check is None else None
     for part in parts(len(queries), k, HELD_KEYS):
         some = queries[part]
-        bar = None if sample is None else _bar(some, sample, k / len(collection))
-        best = Best(len(some), k, bar=bar)
+        best = Best(len(some), k, bar=None if bar is None else bar[part])
         _offer_all(some, collection, best, check, first=part.start)
         found[part] = best.sorted()
         short = found[part, -1:].ravel() == NOTHING
@@ -195,12 +196,12 @@ def _offer_all(
         del block  # before the next one is made
 
 
-def _sample(collection: Collection, k: int) -> Float32Array | None:
-    """Some vectors by which to guess what score the k-th best has; None where it does not pay."""
+def _bars(queries: Float32Array, collection: Collection, k: int) -> Float32Array | None:
+    """A guess, from some vectors, of what score the k-th best has; None where it does not pay."""
     if len(collection) < SAMPLE * WORTH_SAMPLING or len(collection) < k * WORTH_SAMPLING:
         return None
     chosen = np.random.default_rng(0).choice(len(collection), SAMPLE, replace=False)
-    return collection.vectors(np.sort(chosen))
+    return _bar(queries, collection.vectors(np.sort(chosen)), k / len(collection))
 
 
 def _bar(queries: Float32Array, sample: Float32Array, share: float) -> Float32Array:

@@ -78,13 +78,40 @@ def test_what_a_result_claims_is_not_looked_at(home: Path, board: Built, tmp_pat
     assert made(tmp_path / "home").board == board.board
 
 
-def test_two_builds_are_equal_and_processes_change_nothing(
-    home: Path, board: Built, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(score, "_WORTH_PROCESSES", 0)
+def test_two_builds_are_equal(home: Path, board: Built) -> None:
     again = made(home)
     assert again.board.model_dump_json() == board.board.model_dump_json()
     assert again.comparisons == board.comparisons
+
+
+def test_processes_change_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ResultStore(home / "results")
+    task = "DuBaikeRetrieval"
+    stored = [(path, one) for path, one in store.results() if one.task_name == task]
+    batches = [
+        score.Batch(
+            task=task,
+            main_score="ndcg_at_10",
+            pairs=False,
+            judgements=store.judgement_file(task, result.judgements.sha256),
+            sha256=result.judgements.sha256,
+            overlays={},
+            receipts=(
+                score.ReceiptFile(
+                    path.parent / result.receipts.path,
+                    result.receipts.sha256,
+                    result.receipts.depth,
+                ),
+            ),
+        )
+        for path, result in stored
+    ]
+    here = score.score_batches(batches)
+    monkeypatch.setattr(score, "_WORTH_PROCESSES", 0)
+    there = score.score_batches(batches)
+    for one, other in zip(here, there, strict=True):
+        assert one[0]["original"].scores == other[0]["original"].scores
+        assert (one[0]["original"].values == other[0]["original"].values).all()
 
 
 def test_only_complete_models_have_an_average(home: Path, board: Built, tmp_path: Path) -> None:

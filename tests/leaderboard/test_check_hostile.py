@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cmedteb.errors import DataError
+from cmedteb.leaderboard import bounded
 from cmedteb.leaderboard.bounded import read_bytes, read_json, unpack
 from cmedteb.leaderboard.check.faults import Fault, plain
 from leaderboard.submissions import HOME, edit, found, run, told
@@ -116,7 +117,7 @@ def bomb(size: int) -> bytes:
 
 
 def test_a_bomb_is_unpacked_no_further_than_its_limit() -> None:
-    content = bomb(200 << 20)
+    content = bomb(100 << 20)
     tracemalloc.start()
     with pytest.raises(DataError, match="unpacks to more than"):
         unpack(Path("bomb.gz"), content, limit=8 << 20)
@@ -130,8 +131,9 @@ def test_bombs_one_after_another_count_together() -> None:
         unpack(Path("bomb.gz"), bomb(5 << 20) * 4, limit=8 << 20)
 
 
-def test_a_bomb_as_a_receipt_and_as_judgements(root: Path) -> None:
-    content = bomb(300 << 20)
+def test_a_bomb_as_a_receipt_and_as_judgements(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "MAX_UNPACKED", 8 << 20)
+    content = bomb(9 << 20)
     (root / HOME / "receipts" / "SmokeRetrieval.tsv.gz").write_bytes(content)
     next((root / "judgements").glob("SmokeSts.*")).write_bytes(content)
     lines = told(root)
