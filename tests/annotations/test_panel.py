@@ -39,7 +39,13 @@ def test_shipped_panels(name: str, judges: int) -> None:
     panel = find_panel(name)
     assert panel.name == name
     assert len(panel.judges) == judges
-    assert all(judge.price is not None for judge in panel.judges)
+
+
+def test_no_panel_states_a_price_that_somebody_else_sets() -> None:
+    for name in ("paper", "gpt-4o"):
+        assert all(judge.price is None for judge in find_panel(name).judges)
+    for name in ("open-weights", "local"):
+        assert all(judge.price is not None for judge in find_panel(name).judges)
 
 
 def test_the_panel_of_the_paper_says_what_has_become_of_it() -> None:
