@@ -53,12 +53,12 @@ class PlacedTask:
     @cached_property
     def samples(self) -> Samples:
         """Scores, resampled over queries or pairs."""
-        from scipy.stats import rankdata
-
         values = self.task.values(self.version)
         if not len(self.task.gold):
             return resampled_means(self.name, values)
         if self.task.card.main_score.endswith("spearman"):
+            from scipy.stats import rankdata
+
             return resampled_correlations(
                 self.name, rankdata(values, axis=1), rankdata(self.task.gold)
             )

@@ -315,3 +315,10 @@ def test_judgements_that_nobody_knows(root: Path) -> None:
     there = next(folder.glob("SmokeSts.*"))
     shutil.copy(there, folder / "SmokeSts.0123456789abcdef.tsv.gz")
     assert any("does not hold the judgements that its name says" in one for one in told(root))
+
+
+def test_documents_that_nobody_else_returns_are_worth_a_look(root: Path) -> None:
+    path = root / HOME / "SmokeRetrieval.json"
+    edit_receipt(path, lambda lines: [line.replace("\td", "\tx") for line in lines])
+    warnings = [str(one) for one in found(root) if one.warning]
+    assert any("shares 0.0 % of its first 10 documents" in line for line in warnings)

@@ -8,11 +8,15 @@ nothing in common with any other model.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cmedteb.errors import CmedtebError
 from cmedteb.leaderboard.bounded import read_bytes, unpack
@@ -20,12 +24,17 @@ from cmedteb.leaderboard.check.faults import Faults, plain
 from cmedteb.leaderboard.check.receipts import Checked
 from cmedteb.leaderboard.receipt import Columns, parse
 from cmedteb.leaderboard.score import MAX_PACKED
+from cmedteb.models.card import Family
 from cmedteb.results import TaskResult
 from cmedteb.types import TaskType
 
 JUMP = 0.15
 TOP = 10
 OVERLAP = 0.02
+REFERENCES = 5
+MASK = (1 << 64) - 1
+
+UInt64Array = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,24 @@ class Other:
     folder: Path
     result: TaskResult
 
-    def columns(self) -> Columns | None:
-        """Its receipt; None where it cannot be read, which is told where it is checked."""
+    def summary(self) -> Summary | None:
+        """Of its receipt; None where it cannot be read, which is told where it is checked."""
         path = self.folder / "receipts" / f"{self.result.task_name}.tsv.gz"
-        try:
-            return parse(path, unpack(path, read_bytes(path, MAX_PACKED)))
-        except CmedtebError:
-            return None
+        return _summary_of(path, self.result.receipts.sha256)
+
+
+class Summary(NamedTuple):
+    """What is compared of a receipt.
+
+    Attributes:
+        order: a hash of the first documents of every query, in order.
+        first: a number for each query and document among these, ascending.
+        candidates: a hash of which documents each query has, in whatever order.
+    """
+
+    order: str
+    first: UInt64Array
+    candidates: str
 
 
 def check_original(checked: Checked, others: list[Other], faults: Faults) -> None:
@@ -79,22 +99,18 @@ def _check_jump(checked: Checked, others: list[Other], faults: Faults) -> None:
 
 
 def _check_rankings(checked: Checked, rivals: list[Other], faults: Faults) -> None:
-    mine = tops(checked.columns)
-    shares = []
+    mine = summary(checked.columns)
     for one in rivals:
-        columns = one.columns()
-        if columns is None:
-            continue
-        theirs = tops(columns)
-        if _digest(theirs) == _digest(mine):
+        theirs = one.summary()
+        if theirs is not None and theirs.order == mine.order:
             name = plain(one.result.model.name)
             faults.warn(checked.path, f"ranks the first {TOP} of every query as {name} does")
             return
-        shares.append(_overlap(mine, theirs))
-        ranked = one.result.task_type == TaskType.RERANKING
-        if ranked and _candidates(columns) != _candidates(checked.columns):
-            faults.add(checked.path, "ranks other candidates than other models were given")
-            return
+    references = [found for one in _references(rivals) if (found := one.summary()) is not None]
+    reranked = checked.result.task_type == TaskType.RERANKING
+    if reranked and any(one.candidates != mine.candidates for one in references):
+        faults.add(checked.path, "ranks other candidates than other models were given")
+    shares = [_overlap(mine, one) for one in references]
     if shares and max(shares) < OVERLAP:
         faults.warn(
             checked.path,
@@ -102,37 +118,52 @@ def _check_rankings(checked: Checked, rivals: list[Other], faults: Faults) -> No
         )
 
 
-def tops(columns: Columns) -> dict[str, list[str]]:
-    """For each query its first documents, in order."""
-    starts = columns.offsets[:-1]
-    stops = np.minimum(columns.offsets[1:], starts + TOP)
-    return {
-        one: columns.key[int(start) : int(stop)].to_pylist() if stop > start else []
-        for one, start, stop in zip(columns.ids, starts, stops, strict=True)
-    }
+def _references(rivals: list[Other]) -> list[Other]:
+    """BM25 where it is there, and the best others: enough to tell what is out of the way."""
+    ordered = sorted(
+        rivals,
+        key=lambda one: (
+            one.result.model.family != Family.BM25,
+            -one.result.main_score,
+            str(one.path),
+        ),
+    )
+    return ordered[:REFERENCES]
 
 
-def _digest(ranked: dict[str, list[str]]) -> str:
-    text = "\n".join("\t".join([one, *ranked[one]]) for one in sorted(ranked))
-    return sha256(text.encode()).hexdigest()
+@cache
+def _summary_of(path: Path, sha256_: str) -> Summary | None:
+    """Read once a process, however many are compared with it; the hash keeps it honest."""
+    del sha256_
+    try:
+        return summary(parse(path, unpack(path, read_bytes(path, MAX_PACKED))))
+    except CmedtebError:
+        return None
 
 
-def _overlap(mine: dict[str, list[str]], theirs: dict[str, list[str]]) -> float:
-    """The mean share of first documents that both have."""
-    shares = [
-        len({*ranked} & {*theirs.get(one, ())}) / max(1, len(ranked))
-        for one, ranked in mine.items()
-    ]
-    return float(np.mean(shares)) if shares else 0.0
-
-
-def _candidates(columns: Columns) -> str:
-    """A hash of which documents each query has, in whatever order."""
+def summary(columns: Columns) -> Summary:
+    """What is compared of a receipt."""
     names = columns.key.to_pylist()
-    rows = [
-        "\t".join([one, *sorted(names[int(start) : int(stop)])])
-        for one, start, stop in zip(
-            columns.ids, columns.offsets[:-1], columns.offsets[1:], strict=True
-        )
-    ]
-    return sha256("\n".join(sorted(rows)).encode()).hexdigest()
+    spans = zip(
+        columns.ids, columns.offsets[:-1].tolist(), columns.offsets[1:].tolist(), strict=True
+    )
+    rows = sorted((one, names[start:stop]) for one, start, stop in spans)
+    first = {hash((one, doc)) & MASK for one, docs in rows for doc in docs[:TOP]}
+    return Summary(
+        order=_digest((one, docs[:TOP]) for one, docs in rows),
+        first=np.sort(np.fromiter(first, dtype=np.uint64, count=len(first))),
+        candidates=_digest((one, sorted(docs)) for one, docs in rows),
+    )
+
+
+def _digest(rows: Iterable[tuple[str, list[str]]]) -> str:
+    digest = sha256()
+    for one, docs in rows:
+        digest.update("\t".join([one, *docs]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _overlap(mine: Summary, theirs: Summary) -> float:
+    """The share of first documents that both have."""
+    both = np.intersect1d(mine.first, theirs.first, assume_unique=True)
+    return len(both) / max(1, len(mine.first))
