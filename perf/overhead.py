@@ -144,7 +144,7 @@ def costs(run: Any, folder: Path, dimension: int) -> dict[str, Any]:  # noqa: AN
 
 def run_ours(folder: Path, encoder: FreeEncoder) -> Any:  # noqa: ANN401  a function
     """The whole of `cmedteb.evaluate`, reading the files included."""
-    import pandas  # noqa: F401  pyarrow loads it when it first meets NumPy
+    import pandas  # type: ignore[import-untyped]  # noqa: F401  pyarrow loads it when it first meets NumPy
     import pyarrow.compute
     import pyarrow.json
     import pyarrow.parquet  # noqa: F401  imports are left out of both arms
