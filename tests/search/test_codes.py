@@ -22,7 +22,7 @@ def each(values: Float32Array) -> Vectors:
     return Vectors(values, np.arange(len(values), dtype=np.int32))
 
 
-@pytest.mark.parametrize("storage", (Storage.INT8, Storage.BINARY))
+@pytest.mark.parametrize("storage", [Storage.INT8, Storage.BINARY])
 @pytest.mark.parametrize("rescore", [False, True])
 def test_memory_grows_by_the_codes_and_not_by_the_vectors(storage: Storage, rescore: bool) -> None:
     """Of every document its code stays in memory, and a few numbers beside it."""
