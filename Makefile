@@ -7,7 +7,7 @@ BASE ?= leaderboard/results
 INSTALL := $(PIP) install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test install lint fmt type wheel vendor clean
+.PHONY: help run demo test install lint fmt type wheel vendor clean
 .PHONY: leaderboard serve check-submission schema browser
 
 help: ## show this list
@@ -15,6 +15,10 @@ help: ## show this list
 
 run: .venv/core ## install and evaluate BM25 on the smoke tasks
 	$(BIN)/cmedteb run -m bm25 -t smoke
+
+demo: .venv/core ## install the annotator and walk its whole way, with simulated judges
+	$(INSTALL) -e '.[annotate]'
+	$(BIN)/cmedteb annotate demo
 
 test: .venv/full ## install what the tests need and run them
 	$(BIN)/pytest
