@@ -116,7 +116,9 @@ def test_the_json_is_the_board(small_site: Path) -> None:
 def test_a_board_without_results(tmp_path: Path) -> None:
     nothing: dict[str, object] = dict.fromkeys(("models", "cells", "standings", "relabelled"), ())
     write_site(BOARD.model_copy(update=nothing), [], tmp_path / "site")
-    assert "board" not in {a.get("class") for _, a in tags(tmp_path / "site" / "index.html")}
+    classes = [a.get("class") for _, a in tags(tmp_path / "site" / "index.html")]
+    assert classes.count("none-left empty") == len(BOARD.benchmarks)
+    assert "copy" not in classes
 
 
 def test_a_site_is_replaced_and_a_foreign_folder_is_not(tmp_path: Path) -> None:
