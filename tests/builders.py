@@ -131,6 +131,7 @@ def bert_folder(
     pooling: str = "cls",
     normalise: bool = True,
     seed: int = 0,
+    words: Iterable[str] = (),
     **configuration: Any,
 ) -> Path:
     """Save a seeded BERT as sentence-transformers lays a model out.
@@ -140,16 +141,18 @@ def bert_folder(
         pooling: `cls`, `mean`, ...
         normalise: end with a module that scales vectors to length 1.
         seed: of the weights.
+        words: that it knows beside the characters of the smoke texts.
         **configuration: what config_sentence_transformers.json says.
     """
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    words = [*SPECIAL_TOKENS, *sorted(set("".join(smoke_texts()).lower()) - {" "})]
-    vocabulary = {word: row for row, word in enumerate(words)}
+    characters = sorted(set("".join(smoke_texts()).lower()) - {" "})
+    known = [*SPECIAL_TOKENS, *characters, *words]
+    vocabulary = {word: row for row, word in enumerate(known)}
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=len(words),
+        vocab_size=len(known),
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=4,
