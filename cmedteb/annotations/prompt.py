@@ -17,7 +17,8 @@ from typing import Any
 from cmedteb.annotations.config import Form, canonical
 from cmedteb.annotations.panel import Judge, Structure
 from cmedteb.annotations.records import GRADES, Pair
-from cmedteb.annotations.rubric import Rubric, fill
+from cmedteb.annotations.rubric import Rubric
+from cmedteb.annotations.sections import fill
 from cmedteb.annotations.texts import Shown
 
 Message = dict[str, str]

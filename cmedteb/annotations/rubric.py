@@ -8,22 +8,16 @@ message.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cmedteb.annotations.config import Form, RubricUsed
 from cmedteb.annotations.records import GRADES
-from cmedteb.annotations.texts import text_hash
-from cmedteb.errors import DataError, UsageError
+from cmedteb.annotations.sections import Blanks, fill, read_text, sections_of
 from cmedteb.resources import data_folder
 
-MARK = re.compile(r"^<!-- ([a-z0-9 -]+) -->$", re.MULTILINE)
-BLANK = re.compile(r"\{\{([a-z]+)\}\}")
 RUBRIC = "relevance.v1"
-SUFFIX = ".zh.md"
-BLANKS: Mapping[str, tuple[str, ...]] = {
+BLANKS: Blanks = {
     "system": ("grades", "answer"),
     **{f"grade {grade}": () for grade in GRADES},
     **{f"answer {form}": () for form in Form},
@@ -53,18 +47,7 @@ class Rubric:
         Raises:
             DataError: a section is missing, is unknown, stands twice, or has not its blanks.
         """
-        parts = MARK.split(used.text)
-        names, texts = parts[1::2], [text.strip() for text in parts[2::2]]
-        sections = dict(zip(names, texts, strict=True))
-        if len(sections) != len(names) or set(sections) != set(BLANKS):
-            odd = sorted(set(sections) ^ set(BLANKS)) or "one stands twice"
-            raise DataError(f"rubric {used.name}: its sections are not those of a rubric: {odd}")
-        for name, blanks in BLANKS.items():
-            if sorted(BLANK.findall(sections[name])) != sorted(blanks):
-                raise DataError(
-                    f"rubric {used.name}: section {name!r} needs the blanks {list(blanks)}"
-                )
-        return cls(used, sections)
+        return cls(used, sections_of(used, BLANKS, kind="rubric"))
 
     def system(self, form: Form, *, reversed_scale: bool = False) -> str:
         """What a judge is told of its work, the same for every pair.
@@ -79,11 +62,6 @@ class Rubric:
         return fill(self.sections["system"], {"grades": grades, "answer": answer})
 
 
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """Fill the blanks of a text in one pass: what is filled in is not read again."""
-    return BLANK.sub(lambda blank: values[blank[1]], text)
-
-
 def find_rubric(name: str) -> Rubric:
     """A shipped rubric by its name, or one in a file by its path.
 
@@ -95,13 +73,4 @@ def find_rubric(name: str) -> Rubric:
         DataError: the file is no rubric.
     """
     folder = data_folder("annotations") / "rubrics"
-    path = Path(name) if name.endswith(".md") else folder / f"{name}{SUFFIX}"
-    if not path.is_file():
-        there = ", ".join(file.name.removesuffix(SUFFIX) for file in sorted(folder.glob("*.md")))
-        raise UsageError(f"there is no rubric {name!r} ({path}). There are: {there}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from error
-    label = path.name.removesuffix(SUFFIX)
-    return Rubric.of(RubricUsed(name=label, sha256=text_hash(text), text=text))
+    return Rubric.of(read_text(name, folder, kind="rubric"))

@@ -32,7 +32,7 @@ from cmedteb.types import Similarity, TaskType
 
 mteb = pytest.importorskip("mteb", reason="mteb is not installed")
 TEXTS = smoke_texts()[:6]
-# The words of `runner.support`: a model that knows none of them gives all texts one vector.
+# Those of `runner.support`: to a model that knows none, all its texts are one.
 WORDS = ["".join(letters) for letters in product("abcdefgh", repeat=3)]
 RETRIEVAL = TaskContext("Some", TaskType.RETRIEVAL, instruction="Find it.")
 RERANKING = TaskContext("Some", TaskType.RERANKING)
@@ -133,16 +133,15 @@ def test_vectors_and_scores_are_those_of_mteb_s_own_evaluation(
         show_progress_bar=False,
     )
     options = ModelOptions(device="cpu")
-    [ours] = cmedteb.evaluate(
-        spec, [tmp_path / "Set"], output=tmp_path / "out", model_options=options, depth=1000
-    )
+    how: Any = {"output": tmp_path / "out", "model_options": options, "depth": 1000}
+    [ours] = cmedteb.evaluate(spec, [tmp_path / "Set"], **how)
     scores = outcome.task_results[0].scores["test"][0]
     assert ours.values[key] == pytest.approx(scores[key], abs=1e-5)
     kind = TaskType(task.card.type)
     bound: Any = load_model(spec, options).for_task(TaskContext("Set", kind))  # type: ignore[union-attr]
     assert len(theirs.vectors) > 10
-    different = np.unique(np.round(list(theirs.vectors.values()), 4), axis=0)
-    assert len(different) == len(theirs.vectors), "equal vectors would make scores a matter of luck"
+    told_apart = np.unique(np.round(list(theirs.vectors.values()), 4), axis=0)
+    assert len(told_apart) == len(theirs.vectors)
     for side, encode in (
         ("query", bound.encode_queries),
         ("document", bound.encode_documents),

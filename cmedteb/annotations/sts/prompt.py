@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from cmedteb.annotations.config import RubricUsed
 from cmedteb.annotations.prompt import Message, clean, nonce
-from cmedteb.annotations.rubric import BLANK, MARK, SUFFIX, fill
+from cmedteb.annotations.sections import Blanks, fill, read_text, sections_of
 from cmedteb.annotations.sts.vocabulary import Seed
-from cmedteb.annotations.texts import text_hash
-from cmedteb.errors import DataError, UsageError
 from cmedteb.resources import data_folder
 
 PROMPT = "sts-variants.v1"
-BLANKS: Mapping[str, tuple[str, ...]] = {
+BLANKS: Blanks = {
     "system": ("answer",),
     "answer sentence": (),
     "answer term": (),
@@ -70,16 +67,5 @@ def find_prompt(name: str) -> WritingPrompt:
         DataError: the file is no prompt for variants.
     """
     folder = data_folder("annotations") / "prompts"
-    path = Path(name) if name.endswith(".md") else folder / f"{name}{SUFFIX}"
-    if not path.is_file():
-        there = ", ".join(file.name.removesuffix(SUFFIX) for file in sorted(folder.glob("*.md")))
-        raise UsageError(f"there is no prompt {name!r} ({path}). There are: {there}")
-    text = path.read_text(encoding="utf-8")
-    parts = MARK.split(text)
-    sections = dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
-    found = {name: tuple(sorted(BLANK.findall(text))) for name, text in sections.items()}
-    if found != BLANKS or len(sections) != len(parts) // 2:
-        odd = sorted(name for name in {*found, *BLANKS} if found.get(name) != BLANKS.get(name))
-        raise DataError(f"{path}: its sections are not those of a prompt for variants: {odd}")
-    label = path.name.removesuffix(SUFFIX)
-    return WritingPrompt(RubricUsed(name=label, sha256=text_hash(text), text=text), sections)
+    used = read_text(name, folder, kind="prompt")
+    return WritingPrompt(used, sections_of(used, BLANKS, kind="prompt"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cmedteb.cli.annotate.estimates import show_estimate
+from cmedteb.cli.annotate.options import NOT_STATED, Shared, quiet_option
 from cmedteb.cli.console import TerminalObserver, note, print_json
 from cmedteb.cli.options import (
     EXISTING_FOLDER,
@@ -19,28 +20,14 @@ from cmedteb.cli.options import (
 )
 from cmedteb.cli.sections import SectionedCommand, SectionedOption
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-NOT_STATED = "Not stated in the paper."
-
-
-def _option(section: str, *names: str, **attributes: Any) -> Decorator:
-    return click.option(*names, cls=SectionedOption, section=section, **attributes)
-
-
-def _pool(*names: str, **attributes: Any) -> Decorator:
-    return _option("The pool", *names, **attributes)
-
-
-def _panel(*names: str, **attributes: Any) -> Decorator:
-    return _option("The panel", *names, **attributes)
-
-
-def _rule(*names: str, **attributes: Any) -> Decorator:
-    return _option("The rule", *names, **attributes)
-
-
-def _checks(*names: str, **attributes: Any) -> Decorator:
-    return _option("Checks on the judges", *names, **attributes)
+_pool = partial(click.option, cls=SectionedOption, section="The pool")
+_panel = partial(click.option, cls=SectionedOption, section="The panel")
+_rule = partial(click.option, cls=SectionedOption, section="The rule")
+_checks = partial(click.option, cls=SectionedOption, section="Checks on the judges")
+CHECKS = Shared("Checks on the judges")
+PANEL = Shared("The panel")
+POOL = Shared("The pool")
+RULE = Shared("The rule")
 
 
 @click.command("plan", cls=SectionedCommand)
@@ -66,22 +53,10 @@ def _checks(*names: str, **attributes: Any) -> Decorator:
     metavar="[NAME=]FILE",
     help="Pool a TREC run; repeatable.",
 )
-@_pool(
-    "--pool-depth",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help=f"Documents of each system and query. {NOT_STATED}",
-)
+@POOL.pool_depth(f"Documents of each system and query. {NOT_STATED}")
 @_pool("--queries", type=click.IntRange(min=1), help="A random sample of so many queries.")
 @_pool("--exclude-query", "excluded", multiple=True, metavar="ID", help="Leave it out; repeatable.")
-@_pool(
-    "--cut",
-    type=click.IntRange(min=0),
-    default=2000,
-    show_default=True,
-    help=f"Characters of a document that judges see; 0 is all. {NOT_STATED}",
-)
+@POOL.cut(f"Characters of a document that judges see; 0 is all. {NOT_STATED}")
 @_pool(
     "--judgements",
     default="original",
@@ -90,20 +65,8 @@ def _checks(*names: str, **attributes: Any) -> Decorator:
     help="The judgements to start from.",
 )
 @_pool("--overlays", type=EXISTING_FOLDER, help="Where other versions of them lie.")
-@_panel(
-    "--panel",
-    default="paper",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="Who judges: paper, open-weights, local, or a file.",
-)
-@_panel(
-    "--rubric",
-    default="relevance.v1",
-    show_default=True,
-    metavar="NAME|FILE",
-    help=f"What judges are told. {NOT_STATED}",
-)
+@PANEL.panel("Who judges: paper, open-weights, local, or a file.")
+@PANEL.rubric("relevance.v1", f"What judges are told. {NOT_STATED}")
 @_panel(
     "--answer",
     "form",
@@ -112,20 +75,10 @@ def _checks(*names: str, **attributes: Any) -> Decorator:
     show_default=True,
     help=f"What a judge writes first. {NOT_STATED}",
 )
-@_rule(
-    "--threshold",
-    type=click.IntRange(2, 5),
-    default=4,
-    show_default=True,
-    help=f"The lowest grade that is positive. {NOT_STATED}",
-)
-@_rule(
-    "--rule",
-    type=click.Choice(["unanimous", "identical", "majority", "dawid-skene"]),
-    default="unanimous",
-    show_default=True,
-    help="All at or above the threshold; or all of one grade (the paper says that all agree, not "
-    "which of the two); or most; or by a model of the judges' errors.",
+@RULE.threshold(f"The lowest grade that is positive. {NOT_STATED}")
+@RULE.rule(
+    "All at or above the threshold; or all of one grade (the paper says that all agree, not "
+    "which of the two); or most; or by a model of the judges' errors."
 )
 @_rule(
     "--cascade",
@@ -156,10 +109,10 @@ def _checks(*names: str, **attributes: Any) -> Decorator:
     show_default=True,
     help="Texts that try to speak to the judge, of each trick; 0 is none.",
 )
-@_checks("--seed", type=int, default=42, show_default=True, help="Of every sample.")
+@CHECKS.seed()
 @access_options
 @tasks_dir_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+@quiet_option
 @json_option
 def command(**flags: Any) -> None:
     """Pool the pairs to be judged in DIR, and say what judging them takes.

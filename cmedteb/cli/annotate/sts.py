@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cmedteb.cli.annotate.estimates import money, tokens
+from cmedteb.cli.annotate.options import NOT_STATED, Shared
 from cmedteb.cli.console import note, print_json, show
 from cmedteb.cli.options import FOLDER, json_option
 from cmedteb.cli.sections import SectionedCommand, SectionedOption
@@ -16,25 +18,12 @@ from cmedteb.cli.sections import SectionedCommand, SectionedOption
 if TYPE_CHECKING:
     from cmedteb.annotations.sts import Outlook
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
-NOT_STATED = "Not stated in the paper."
-
-
-def _option(section: str, *names: str, **attributes: Any) -> Decorator:
-    return click.option(*names, cls=SectionedOption, section=section, **attributes)
-
-
-def _from(*names: str, **attributes: Any) -> Decorator:
-    return _option("What pairs are written from", *names, **attributes)
-
-
-def _who(*names: str, **attributes: Any) -> Decorator:
-    return _option("Who writes and who checks", *names, **attributes)
-
-
-def _set(*names: str, **attributes: Any) -> Decorator:
-    return _option("The set", *names, **attributes)
+_from = partial(click.option, cls=SectionedOption, section="What pairs are written from")
+_who = partial(click.option, cls=SectionedOption, section="Who writes and who checks")
+_set = partial(click.option, cls=SectionedOption, section="The set")
+SET = Shared("The set")
+WHO = Shared("Who writes and who checks")
 
 
 @click.command("sts", cls=SectionedCommand)
@@ -65,40 +54,11 @@ def _set(*names: str, **attributes: Any) -> Decorator:
     metavar="NAME|FILE",
     help=f"What the writer is told. {NOT_STATED}",
 )
-@_who(
-    "--panel",
-    default="paper",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="Who checks the pairs.",
-)
-@_who(
-    "--rubric",
-    default="sts-synonym.v1",
-    show_default=True,
-    metavar="NAME|FILE",
-    help=f"What the panel is told. {NOT_STATED}",
-)
-@_who(
-    "--threshold",
-    type=click.IntRange(2, 5),
-    default=4,
-    show_default=True,
-    help=f"The lowest grade that says the meaning is the same. {NOT_STATED}",
-)
-@_who(
-    "--rule",
-    type=click.Choice(["unanimous", "identical", "majority", "dawid-skene"]),
-    default="unanimous",
-    show_default=True,
-    help="When the panel says so.",
-)
-@_who(
-    "--budget",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="MONEY",
-    help="What writing and checking may cost together; never exceeded.",
-)
+@WHO.panel("Who checks the pairs.")
+@WHO.rubric("sts-synonym.v1", f"What the panel is told. {NOT_STATED}")
+@WHO.threshold(f"The lowest grade that says the meaning is the same. {NOT_STATED}")
+@WHO.rule("When the panel says so.")
+@WHO.budget("What writing and checking may cost together; never exceeded.")
 @_who("--dry-run", is_flag=True, help="Say what it will take; no call.")
 @_set("--to", "folder", type=FOLDER, required=True, metavar="DIR", help="Where to write.")
 @_set("--name", default="SynonymSTS", show_default=True, help="Of the set.")
@@ -109,7 +69,7 @@ def _set(*names: str, **attributes: Any) -> Decorator:
     show_default=True,
     help=f"1 or 0 where the panel agrees with the writer; or the panel's mean grade. {NOT_STATED}",
 )
-@_set("--seed", type=int, default=42, show_default=True, help="Of every sample.")
+@SET.seed()
 @click.option("-q", "--quiet", is_flag=True, help="No notes.")
 @json_option
 def command(**flags: Any) -> None:

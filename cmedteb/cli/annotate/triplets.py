@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cmedteb.cli.annotate.estimates import money, show_estimate
+from cmedteb.cli.annotate.options import NOT_STATED, Shared, quiet_option
 from cmedteb.cli.console import TerminalObserver, note, print_json, show
 from cmedteb.cli.options import FOLDER, access_options, json_option, tasks_dir_option
 from cmedteb.cli.sections import SectionedCommand, SectionedOption
@@ -18,28 +19,15 @@ if TYPE_CHECKING:
     from cmedteb.annotations.triplets import Nearness, Shape
     from cmedteb.api import Plan
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-NOT_STATED = "Not stated in the paper."
-
-
-def _option(section: str, *names: str, **attributes: Any) -> Decorator:
-    return click.option(*names, cls=SectionedOption, section=section, **attributes)
-
-
-def _diversity(*names: str, **attributes: Any) -> Decorator:
-    return _option("Diversity: drop a query that has many near ones", *names, **attributes)
-
-
-def _mining(*names: str, **attributes: Any) -> Decorator:
-    return _option("Candidates", *names, **attributes)
-
-
-def _panel(*names: str, **attributes: Any) -> Decorator:
-    return _option("The panel", *names, **attributes)
-
-
-def _rows(*names: str, **attributes: Any) -> Decorator:
-    return _option("The rows", *names, **attributes)
+_diversity = partial(
+    click.option, cls=SectionedOption, section="Diversity: drop a query that has many near ones"
+)
+_mining = partial(click.option, cls=SectionedOption, section="Candidates")
+_panel = partial(click.option, cls=SectionedOption, section="The panel")
+_rows = partial(click.option, cls=SectionedOption, section="The rows")
+CANDIDATES = Shared("Candidates")
+OPTIONS = Shared("Options")
+PANEL = Shared("The panel")
 
 
 @click.command("triplets", cls=SectionedCommand)
@@ -82,54 +70,13 @@ def _rows(*names: str, **attributes: Any) -> Decorator:
     metavar="MODEL",
     help="Mine with it; repeatable.  [default: bm25 and a small dense model]",
 )
-@_mining(
-    "--pool-depth",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Documents of each model and query.",
-)
-@_mining(
-    "--cut",
-    type=click.IntRange(min=0),
-    default=2000,
-    show_default=True,
-    help="Characters of a document that judges see; 0 is all.",
-)
-@_panel(
-    "--panel",
-    default="paper",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="Who judges; gpt-4o is the one judge that the paper used here.",
-)
-@_panel(
-    "--rubric",
-    default="relevance.v1",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="What judges are told.",
-)
-@_panel(
-    "--threshold",
-    type=click.IntRange(2, 5),
-    default=4,
-    show_default=True,
-    help="The lowest grade that is positive.",
-)
-@_panel(
-    "--rule",
-    type=click.Choice(["unanimous", "identical", "majority", "dawid-skene"]),
-    default="unanimous",
-    show_default=True,
-    help="When a pair is positive; undecided pairs are in no row.",
-)
-@_panel(
-    "--budget",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="MONEY",
-    help="What the judging may cost in all; never exceeded.",
-)
+@CANDIDATES.pool_depth("Documents of each model and query.")
+@CANDIDATES.cut("Characters of a document that judges see; 0 is all.")
+@PANEL.panel("Who judges; gpt-4o is the one judge that the paper used here.")
+@PANEL.rubric("relevance.v1", "What judges are told.")
+@PANEL.threshold("The lowest grade that is positive.")
+@PANEL.rule("When a pair is positive; undecided pairs are in no row.")
+@PANEL.budget("What the judging may cost in all; never exceeded.")
 @_panel("--dry-run", is_flag=True, help="De-duplicate, mine and estimate; no judge is asked.")
 @_rows(
     "--positives",
@@ -161,10 +108,10 @@ def _rows(*names: str, **attributes: Any) -> Decorator:
     show_default=True,
     help=f"Which negatives. {NOT_STATED}",
 )
-@click.option("--seed", type=int, default=42, show_default=True, help="Of every sample.")
+@OPTIONS.seed()
 @access_options
 @tasks_dir_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+@quiet_option
 @json_option
 def command(**flags: Any) -> None:
     """Build training triplets without false negatives.

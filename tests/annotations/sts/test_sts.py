@@ -20,6 +20,7 @@ from openai_server import Fault, OpenAIServer
 from annotations.judging_support import LABELS
 from annotations.panel_support import write_panel
 from cmedteb.annotations.sts.drafts import Draft, Flaw, Kind, read_draft, sampled
+from cmedteb.annotations.sts.prompt import PROMPT, find_prompt
 from cmedteb.annotations.sts.vocabulary import Seed, read_vocabulary, seeds
 from cmedteb.errors import DataError, UsageError
 
@@ -230,3 +231,19 @@ def test_any_name_in_a_sentence_is_found_the_longest_first(tmp_path: Path) -> No
     assert (two.term, two.synonyms) == ("odontalgia", ("tooth pain",))
     with pytest.raises(UsageError, match="no sentence holds a name"):
         seeds(groups, ["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [("<!-- ask -->", "<!-- other -->", "its sections"), ("{{term}}", "", "needs the blanks")],
+)
+def test_what_is_no_prompt(tmp_path: Path, before: str, after: str, told: str) -> None:
+    path = tmp_path / "mine.md"
+    path.write_text(find_prompt(PROMPT).used.text.replace(before, after), encoding="utf-8")
+    with pytest.raises(DataError, match=told):
+        find_prompt(str(path))
+    path.write_bytes(b"\xff")
+    with pytest.raises(DataError, match="UTF-8"):
+        find_prompt(str(path))
+    with pytest.raises(UsageError, match=f"no prompt 'none'.*{PROMPT}"):
+        find_prompt("none")
