@@ -23,7 +23,12 @@ from cmedteb.annotations.report.values import Est, View, Why
 from cmedteb.errors import ScoreError
 from cmedteb.metrics.agreement_intervals import REPLICATES, Estimate, summarise_agreement
 from cmedteb.metrics.ratings import MISSING, Ratings
-from cmedteb.metrics.stratified import estimate_from_strata, stratum_rates
+from cmedteb.metrics.stratified import (
+    StratifiedSample,
+    estimate_from_strata,
+    stratum_rates,
+    wilson_proportion,
+)
 
 PIPELINE = (
     "expert_agreement",
@@ -71,13 +76,16 @@ def _product(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else rounded(first * second)
 
 
-def _estimates(reviewed: Reviewed, belongs: Callable[[Label], bool]) -> dict[str, Estimate] | Why:
+def _sample(reviewed: Reviewed, belongs: Callable[[Label], bool]) -> StratifiedSample | Why:
     if not any(belongs(label) for label in reviewed.labels.values()):
         return Why.NO_CASES
     try:
-        sample = reviewed.sample(belongs)
+        return reviewed.sample(belongs)
     except ScoreError:
         return Why.STRATUM_UNSAMPLED
+
+
+def _estimates(reviewed: Reviewed, sample: StratifiedSample) -> dict[str, Estimate]:
     return estimate_from_strata(sample, seed=reviewed.seed, resamples=REPLICATES, level=LEVEL)
 
 
@@ -85,10 +93,15 @@ def _part(
     reviewed: Reviewed, belongs: Callable[[Label], bool], name: str, *, whole: bool = False
 ) -> Est:
     """One rate over a part of the pool; `whole`: agreement, where the panel says one thing only."""
-    found = _estimates(reviewed, belongs)
-    if isinstance(found, Why):
-        return nothing(found)
-    return _est(found["expert_agreement" if whole else name])
+    sample = _sample(reviewed, belongs)
+    if isinstance(sample, Why):
+        return nothing(sample)
+    found = _estimates(reviewed, sample)["expert_agreement" if whole else name]
+    graded, pool = int(sample.sampled.sum()), int(sample.population.sum())
+    if graded < pool and found.interval.low == found.interval.high:
+        # Where all that were drawn say the same, resampling shows no doubt; Wilson's interval does.
+        return wilson(wilson_proportion(round(found.value * graded), graded, level=LEVEL))
+    return _est(found)
 
 
 def _est(found: Estimate) -> Est:
@@ -97,9 +110,10 @@ def _est(found: Estimate) -> Est:
 
 
 def _pipeline(reviewed: Reviewed) -> dict[str, Est]:
-    found = _estimates(reviewed, lambda one: one.state is not LabelState.UNDECIDED)
-    if isinstance(found, Why):
-        return {name: nothing(found) for name in PIPELINE}
+    sample = _sample(reviewed, lambda one: one.state is not LabelState.UNDECIDED)
+    if isinstance(sample, Why):
+        return {name: nothing(sample) for name in PIPELINE}
+    found = _estimates(reviewed, sample)
     return {name: _est(found[name]) for name in PIPELINE}
 
 

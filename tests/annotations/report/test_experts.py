@@ -82,6 +82,14 @@ def test_a_stratum_that_nobody_saw_leaves_the_whole_undefined() -> None:
     assert told.undecided_positive.why is Why.STRATUM_UNSAMPLED
 
 
+def test_few_who_all_agree_are_no_certainty_and_a_census_is() -> None:
+    four = part(reviewed(lambda pairs: [review(one.pair_id, 5) for one in pairs[:4]])).confirmation
+    assert (four.value, four.high) == (1.0, 1.0)
+    assert four.low == pytest.approx(0.5101, abs=1e-4)  # Wilson's bound of 4 of 4
+    every = part(reviewed(lambda pairs: [review(one.pair_id, 5) for one in pairs[:20]]))
+    assert (every.confirmation.low, every.confirmation.high) == (1.0, 1.0)
+
+
 def test_experts_among_themselves_and_with_themselves() -> None:
     def two(pairs: Sequence[Pair]) -> list[Review]:
         found = []
