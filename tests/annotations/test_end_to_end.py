@@ -148,6 +148,13 @@ def read(folder: Path, *arguments: str | Path) -> Any:
     return json.loads(finished(folder, *arguments, "--json"))
 
 
+@pytest.fixture(scope="module")
+def report(scene: Scene, judged: Path) -> Any:
+    """Its report, after its labels were released as v1."""
+    finished(scene.home, "annotate", "build", judged, "--version", "v1", "--offline")
+    return read(scene.home, "annotate", "report", judged, "--results", judged / "results")
+
+
 def test_kills_cost_no_more_than_what_was_in_flight(judged: Path, url: str) -> None:
     assert all(judge.settled == judge.total for judge in progress(judged).judges)
     counted = ledger(url, calls=True)
@@ -161,8 +168,9 @@ def test_kills_cost_no_more_than_what_was_in_flight(judged: Path, url: str) -> N
     assert counted["repeated"] <= 2 * IN_FLIGHT + asked_again
 
 
-def test_what_was_planted_is_found_and_the_better_system_rises(scene: Scene, judged: Path) -> None:
-    finished(scene.home, "annotate", "build", judged, "--version", "v1", "--offline")
+def test_what_was_planted_is_found_and_the_better_system_rises(
+    scene: Scene, judged: Path, report: Any
+) -> None:
     overlay = read_overlay("planted", "v1", judged / "overlays")
     hidden = scene.planting.hidden
     pooled = [pair for pair in hidden if pair[1] in overlay.grades.get(pair[0], {})]
@@ -170,7 +178,6 @@ def test_what_was_planted_is_found_and_the_better_system_rises(scene: Scene, jud
     assert len(hidden) >= WITH
     assert len(pooled) >= 0.5 * len(hidden), "BM25 found them, most of them early"
     assert len(found) >= 0.8 * len(pooled)
-    report = read(scene.home, "annotate", "report", judged, "--results", judged / "results")
     assert report["found"]["total"] == sum(
         grade > 0 and doc not in scene.planting.judgements[query]
         for query, row in overlay.grades.items()
@@ -191,10 +198,10 @@ def test_what_was_planted_is_found_and_the_better_system_rises(scene: Scene, jud
     )
 
 
+@pytest.mark.usefixtures("report")
 def test_a_replay_from_a_copy_of_the_journal_gives_the_same_bytes(
     scene: Scene, judged: Path, tmp_path: Path
 ) -> None:
-    assert (judged / "report" / "report.json").is_file(), "written by the test above"
     copy = tmp_path / "journal.sqlite"
     copy.write_bytes((judged / "journal.sqlite").read_bytes())
     receipts = ("--results", judged / "results")
