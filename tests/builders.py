@@ -1,7 +1,8 @@
 """Small real things for tests: columns from lists, data folders, and models made from a seed.
 
 No mock: columns are what the loaders make, folders are what a user would write, and the model is
-a BERT of two layers with a WordPiece tokenizer over the characters of the smoke texts.
+a BERT of two layers with a WordPiece tokenizer over the characters of the smoke texts, the words of
+`runner.support` and numbers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ from cmedteb.types import Provenance as _Provenance
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# What the texts of `runner.support` are made of: a model that knows none of it has one vector for
+# all texts of a length, and whatever compares its vectors or its ranks cannot fail.
+LETTERS = tuple("".join(word) for word in product("abcdefgh", repeat=3))
+DIGITS = tuple(f"{before}{digit}" for before in ("", "##") for digit in range(10))
 
 
 def strings(values: Iterable[str]) -> pa.ChunkedArray:
@@ -131,7 +137,6 @@ def bert_folder(
     pooling: str = "cls",
     normalise: bool = True,
     seed: int = 0,
-    words: Iterable[str] = (),
     **configuration: Any,
 ) -> Path:
     """Save a seeded BERT as sentence-transformers lays a model out.
@@ -141,14 +146,13 @@ def bert_folder(
         pooling: `cls`, `mean`, ...
         normalise: end with a module that scales vectors to length 1.
         seed: of the weights.
-        words: that it knows beside the characters of the smoke texts.
         **configuration: what config_sentence_transformers.json says.
     """
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 
     characters = sorted(set("".join(smoke_texts()).lower()) - {" "})
-    known = [*SPECIAL_TOKENS, *characters, *words]
+    known = [*SPECIAL_TOKENS, *dict.fromkeys([*characters, *LETTERS, *DIGITS])]
     vocabulary = {word: row for row, word in enumerate(known)}
     torch.manual_seed(seed)
     config = BertConfig(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,6 @@ from cmedteb.types import Similarity, TaskType
 
 mteb = pytest.importorskip("mteb", reason="mteb is not installed")
 TEXTS = smoke_texts()[:6]
-# Those of `runner.support`: to a model that knows none, all its texts are one.
-WORDS = ["".join(letters) for letters in product("abcdefgh", repeat=3)]
 RETRIEVAL = TaskContext("Some", TaskType.RETRIEVAL, instruction="Find it.")
 RERANKING = TaskContext("Some", TaskType.RERANKING)
 STS = TaskContext("Pairs", TaskType.STS)
@@ -41,7 +38,7 @@ STS = TaskContext("Pairs", TaskType.STS)
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bert_folder(tmp_path_factory.mktemp("mteb") / "bert", words=WORDS, prompts=PROMPTS)
+    return bert_folder(tmp_path_factory.mktemp("mteb") / "bert", prompts=PROMPTS)
 
 
 @pytest.fixture
