@@ -122,13 +122,18 @@ class _Evaluation:
         with self.store.locked(facts.name, facts.revision, name) as waited:
             if waited:
                 self.observer.note(f"{name}: another process was running it; looking at its result")
-            if self.options.overwrite is not Overwrite.ALWAYS and facts.reproducible:
+            if self._may_reuse():
                 standing = self.store.standing(path, setting.fingerprint)
                 if standing is not None:
                     return Outcome(name, standing, path, reused=True)
             self._ask_to_write(path, setting)
             result = self._make(data, judged, setting, path)
         return Outcome(name, result, path)
+
+    def _may_reuse(self) -> bool:
+        """Whether an earlier result with this fingerprint would do; it keeps no run to verify."""
+        anew = self.options.verify or self.options.overwrite is Overwrite.ALWAYS
+        return self.facts.reproducible and not anew
 
     def _ask_to_write(self, path: Path, setting: Setting) -> None:
         partial, overwrite = setting.limit is not None, self.options.overwrite
@@ -143,6 +148,8 @@ class _Evaluation:
             return f"other {', '.join(changed)}"
         if self.options.overwrite is Overwrite.ALWAYS:
             return "asked for"
+        if self.options.verify:
+            return "to verify its scores"
         if not self.facts.reproducible:
             return "this model cannot say whether it has changed"
         return "the result or its receipt is not as it was written"

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from runner.support import contents, lines_of, retrieval, start, write_overlay
 
 from cli.conftest import Cli
-from cmedteb.metrics import bootstrap_mean, rank_run, read_qrels
+from cmedteb.metrics import QueryScores, bootstrap_mean, rank_run, read_qrels, score_run
 from cmedteb.results import ResultStore
 from cmedteb.results.files import read_json
 from cmedteb.results.receipts import read_table
@@ -235,6 +235,30 @@ def test_flags_reach_the_result(cli: Cli, tasks: list[Path], out: Path) -> None:
     stored = read_json(path)
     assert (stored["depth"], stored["batch_tokens"], stored["receipts"]["depth"]) == (10, 77, 10)
     assert max(len(row) for row in read_table(path.parent / "receipts/Set.tsv.gz").values()) == 10
+
+
+def test_verify_computes_anew_and_changes_nothing(cli: Cli, tasks: list[Path], out: Path) -> None:
+    command = ("run", "-m", "hashing", *named(*tasks), "--output", out, "--json")
+    first = cli(*command).document["results"]
+    ended = cli(*command, "--verify")
+    assert ended.code == 0
+    for before, after in zip(first, ended.document["results"], strict=True):
+        assert (after["scores"], after["reused"]) == (before["scores"], False)
+
+
+def test_verify_refuses_scores_that_are_not_pytrec_eval_s(
+    cli: Cli, tasks: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*given: Any, **named: Any) -> QueryScores:
+        scores = score_run(*given, **named)
+        scores.values["map_at_10"][2] += 1e-6
+        return scores
+
+    monkeypatch.setattr("cmedteb.tasks.retrieval.score_run", wrong)
+    ended = cli("run", "-m", "hashing", *named(*tasks[:2]), "--output", out, "--verify")
+    assert ended.code == 1
+    assert "map_at_10 of query 'q:02' is" in ended.err
+    assert not list(out.rglob("Set.json"))
 
 
 def test_overlays_can_lie_anywhere(cli: Cli, tasks: list[Path], out: Path, tmp_path: Path) -> None:
