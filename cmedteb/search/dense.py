@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # What is multiplied at once: large enough for a processor to run at its rate.
 BLOCK_DOCUMENTS = 2**12
-BLOCK_QUERIES = 2**11
+BLOCK_QUERIES = 2**10
 # Places for the best of the queries that are ranked in one pass over the documents.
 HELD_KEYS = 2**21
 # Documents that are scored first, to learn what is not worth a second look; and how many times

@@ -22,7 +22,8 @@ NOTHING = np.iinfo(np.int64).min
 PART_FLOATS = 2**18
 # Places beside the k of a query, at least, before its best are picked out.
 ROOM = 64
-THREADS = 8
+# No more threads than half the cores: those of the product before this are still awake.
+THREADS = min(8, (os.cpu_count() or 1) // 2)
 
 
 class Ranked(NamedTuple):
@@ -98,7 +99,7 @@ class Best:
             self._offer(slice(first, first + len(part)), part, ties)
 
         starts = range(0, len(scores), height)
-        if (threads := min(THREADS, os.cpu_count() or 1, len(starts))) < 2:
+        if (threads := min(THREADS, len(starts))) < 2:
             for start in starts:
                 offer_part(start)
             return
