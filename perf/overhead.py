@@ -1,6 +1,6 @@
 """What does a harness take when the model costs nothing? cmedteb against mteb, the same data.
 
-    python perf/overhead.py [--documents 25000,50000,100000] [--queries 4000] [--dimension 768]
+    python perf/overhead.py [--documents 25000,50000,100000,400000] [--queries 4000] [--dimension 768]
 
 A retrieval set is written once to parquet files. The "model" looks a vector up: each text is its
 row number, each vector the sum of two rows of a seeded table. Both harnesses read the same files,
@@ -64,7 +64,7 @@ class FreeEncoder:
 def main() -> None:
     """Measure every size, or be one arm of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--documents", default="25000,50000,100000")
+    parser.add_argument("--documents", default="25000,50000,100000,400000")
     parser.add_argument("--queries", type=int, default=4000)
     parser.add_argument("--dimension", type=int, default=768)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
