@@ -1,6 +1,6 @@
 """What does a harness take when the model costs nothing? cmedteb against mteb, the same data.
 
-    python perf/overhead.py [--documents 25000,50000,100000,400000] [--queries 4000] [--dimension 768]
+    python perf/overhead.py [--documents 25000,50000,...] [--queries 4000] [--dimension 768]
 
 A retrieval set is written once to parquet files. The "model" looks a vector up: each text is its
 row number, each vector the sum of two rows of a seeded table. Both harnesses read the same files,
