@@ -125,7 +125,9 @@ class VectorFolder(click.ParamType[Path | None]):
     help="One worker a device: all visible GPUs where there are several, N of them, or 0,2,...",
 )
 @click.option("--ray", metavar="ADDRESS", help="Workers on Ray: HOST:PORT, auto, or local.")
-@click.option("--verify", is_flag=True, help="Compare every ranking score with pytrec_eval's.")
+@click.option(
+    "--verify", is_flag=True, help="Compute anew, and compare all ranking scores with pytrec_eval."
+)
 @click.option(
     "--search",
     type=click.Choice(["exact", "faiss-hnsw", "faiss-ivf"]),
