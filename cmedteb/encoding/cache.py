@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,15 +27,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from cmedteb.encoding.store.matrix import new_matrix
 from cmedteb.encoding.store.merge import merge
 from cmedteb.encoding.store.presence import Presence
 from cmedteb.encoding.store.shards import Digests, Shard, ShardWriter, digests, match, shards_in
 from cmedteb.encoding.store.upkeep import limit_of, make_room, touch
 from cmedteb.errors import CmedtebError
 from cmedteb.results.files import write_atomic
-from cmedteb.types import Float32Array, Int32Array, Int64Array
+from cmedteb.types import Float32Array, Int64Array
 
-__all__ = ["Digests", "Found", "Mapped", "VectorStore", "default_root", "digests"]
+__all__ = ["Digests", "Found", "VectorStore", "default_root", "digests"]
 
 LOOKS = 8
 Answer = TypeVar("Answer")
@@ -55,40 +56,6 @@ class Found(NamedTuple):
 
     rows: Int64Array
     vectors: Float32Array
-
-
-class Mapped(NamedTuple):
-    """A vector for each text, on the disk until it is looked at, and read-only.
-
-    Attributes:
-        parts: matrices on the disk, of one width.
-        part: for each text, which of them; shape (n,).
-        row: for each text, its row there; shape (n,).
-    """
-
-    parts: tuple[Float32Array, ...]
-    part: Int32Array
-    row: Int64Array
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Texts, and the width of a vector."""
-        return len(self.row), self.parts[0].shape[1]
-
-    def whole(self) -> Float32Array | None:
-        """All vectors without reading one, where they lie in one file and in this order."""
-        first = int(self.row[0])
-        in_order = len(self.parts) == 1 and bool((np.diff(self.row) == 1).all())
-        return self.parts[0][first : first + len(self.row)] if in_order else None
-
-    def block(self, start: int, stop: int) -> Float32Array:
-        """The vectors of texts `start:stop`, in memory."""
-        chosen = slice(start, stop)
-        block = np.empty((len(self.row[chosen]), self.shape[1]), dtype=np.float32)
-        for number, values in enumerate(self.parts):
-            here = np.flatnonzero(self.part[chosen] == number)
-            block[here] = values[self.row[chosen][here]]
-        return block
 
 
 @dataclass
@@ -117,11 +84,6 @@ class VectorStore:
         text = json.dumps(self.identity, sort_keys=True, ensure_ascii=False)
         return self.root / hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    @property
-    def width(self) -> int | None:
-        """The width of the side's vectors; None where there are none."""
-        return self._look(lambda shards: shards[0].width if shards else None)
-
     def find(self, wanted: Digests) -> Found:
         """What is there of the wanted texts; a shard of another width than the first is not read.
 
@@ -144,32 +106,22 @@ class VectorStore:
             wanted: digests of texts, each once; shape (n,).
 
         Returns:
-            Rows that are filled in, ascending, and the matrix, shape (n, width): its other rows
-            hold anything. Shape (0, 0) where the side has no vector at all.
+            Rows that are filled in, ascending, and the matrix, shape (n, width), see `matrix`: its
+            other rows hold anything. Shape (0, 0) where the side has no vector at all.
         """
-        return self._look(lambda shards: _fill(shards, wanted))
+        return self._look(lambda shards: self._fill(shards, wanted))
 
-    def read_into(self, wanted: Digests, out: Float32Array) -> Int64Array:
-        """Copy what is there of the wanted texts into the caller's matrix, a few MiB at a time.
+    def matrix(self, rows: int, width: int) -> Float32Array:
+        """A matrix to be filled in, on the disk where it is large; see `store.matrix`.
 
-        Args:
-            wanted: digests of texts, each once; shape (n,).
-            out: shape (n, width); rows of texts that are not there keep what they hold.
-
-        Returns:
-            Rows of `wanted` that are there, ascending.
+        Raises:
+            CmedtebError: the disk is full, or the folder may not be written to.
         """
-        return self._look(lambda shards: _read(shards, wanted, out))
-
-    def mapped(self, wanted: Digests) -> Mapped | None:
-        """All wanted vectors on the disk, for what is larger than memory; None if one is missing.
-
-        Every vector is read once to be checked, a few MiB at a time.
-
-        Args:
-            wanted: digests of texts, each once; shape (n,), n > 0.
-        """
-        return self._look(lambda shards: _map(shards, wanted))
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return new_matrix(rows, width, self.root)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def add(self, keys: Digests, vectors: Float32Array) -> None:
         """Append vectors; they outlive this process as soon as this returns.
@@ -221,6 +173,15 @@ class VectorStore:
             f"the files of {self.folder} vanish while they are read. Does something other than "
             "cmedteb remove them? Stop it, or go without: --vectors none."
         )
+
+    def _fill(self, shards: list[Shard], wanted: Digests) -> Found:
+        if not shards:
+            return Found(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
+        mapped = _mapped(shards, wanted)
+        if mapped is not None:
+            return Found(np.arange(len(wanted)), mapped)
+        out = self.matrix(len(wanted), shards[0].width)
+        return Found(_read(shards, wanted, out), out)
 
     def _enter(self) -> Presence:
         if self._presence is not None:
@@ -278,59 +239,24 @@ class VectorStore:
         )
 
 
-def _fill(shards: list[Shard], wanted: Digests) -> Found:
-    if not shards:
-        return Found(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
-    if _in_order(shards, wanted):
-        mapped = _map(shards, wanted)
-        whole = None if mapped is None else mapped.whole()
-        if whole is not None:
-            return Found(np.arange(len(wanted)), whole)
-    out = np.empty((len(wanted), shards[0].width), dtype=np.float32)
-    return Found(_read(shards, wanted, out), out)
-
-
-def _read(shards: list[Shard], wanted: Digests, out: Float32Array) -> Int64Array:
-    found = [asked for _, asked, _ in _walk(shards, wanted, out.shape[1], out)]
-    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *found]))
-
-
-def _map(shards: list[Shard], wanted: Digests) -> Mapped | None:
-    part = np.full(len(wanted), -1, dtype=np.int32)
-    row = np.zeros(len(wanted), dtype=np.int64)
-    parts: list[Float32Array] = []
-    for shard, asked, there in _walk(shards, wanted, shards[0].width if shards else 0):
-        if len(asked):
-            part[asked], row[asked] = len(parts), there
-            parts.append(shard.mapped())
-    return Mapped(tuple(parts), part, row) if parts and (part >= 0).all() else None
-
-
-def _in_order(shards: list[Shard], wanted: Digests) -> bool:
-    """Whether the first shard that has any of the texts has all of them, one after the other."""
+def _mapped(shards: list[Shard], wanted: Digests) -> Float32Array | None:
+    """All wanted vectors on the disk, where they lie in one shard, whole and in this order."""
     for shard in shards:
         asked, there = match(wanted, shard.keys["text"])
         if len(asked):
-            return len(asked) == len(wanted) and bool((np.diff(there) == 1).all())
-    return False
+            in_order = len(asked) == len(wanted) and bool((np.diff(there) == 1).all())
+            if not in_order or not shard.read(there).all():
+                return None
+            return shard.mapped()[there[0] : there[0] + len(there)]
+    return None
 
 
-def _walk(
-    shards: list[Shard], wanted: Digests, width: int, out: Float32Array | None = None
-) -> Iterator[tuple[Shard, Int64Array, Int64Array]]:
-    """Each shard with the wanted texts that it holds whole and none before it does.
-
-    Yields:
-        The shard, rows of `wanted`, and their rows of the shard.
-    """
+def _read(shards: list[Shard], wanted: Digests, out: Float32Array) -> Int64Array:
+    """Copy what is there and whole; returns the rows, ascending."""
     missing = np.arange(len(wanted))
     for shard in shards:
-        if not len(missing):
-            return
-        if shard.width != width:
-            continue
-        asked, there = match(wanted[missing], shard.keys["text"])
-        place = missing[asked]
-        whole = shard.read(there, out=out, place=place)
-        yield shard, place[whole], there[whole]
-        missing = np.delete(missing, asked[whole])
+        if len(missing) and shard.width == out.shape[1]:
+            asked, there = match(wanted[missing], shard.keys["text"])
+            whole = shard.read(there, out=out, place=missing[asked])
+            missing = np.delete(missing, asked[whole])
+    return np.setdiff1d(np.arange(len(wanted)), missing, assume_unique=True)

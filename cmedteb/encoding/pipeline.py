@@ -74,12 +74,14 @@ def encode_distinct(
         source: gives vectors of texts, in any order.
         texts: the column; only `texts.values` are encoded.
         on_batch: told how many texts came, from the store or from the source.
-        store: of this side of the model; None keeps nothing.
+        store: of this side of the model; None keeps nothing. With one, a matrix that is too large
+            for memory lies on the disk (`store.matrix`).
 
     Raises:
         ScoreError: wrong number of rows, a changed width, or a value that is not finite.
     """
-    gathering = _Gathering(texts.distinct, on_batch or (lambda _: None))
+    matrix = _in_memory if store is None else store.matrix
+    gathering = _Gathering(texts.distinct, matrix, on_batch or (lambda _: None))
     keys = digests(texts.iter_distinct()) if store is not None else None
     try:
         if store is not None and keys is not None:
@@ -105,9 +107,12 @@ def encode_distinct(
 class _Gathering:
     """A matrix that is filled row by row."""
 
-    def __init__(self, texts: int, told: Callable[[int], None]) -> None:
+    def __init__(
+        self, texts: int, matrix: Callable[[int, int], Float32Array], told: Callable[[int], None]
+    ) -> None:
         self.vectors: Float32Array = np.empty((0, 0), dtype=np.float32)
         self._filled = np.zeros(texts, dtype=bool)
+        self._matrix = matrix
         self._told = told
 
     @property
@@ -128,11 +133,15 @@ class _Gathering:
             return
         if not self._filled.any():
             width = batch.shape[1] if batch.ndim == 2 else 0
-            self.vectors = np.empty((len(self._filled), width), dtype=np.float32)
+            self.vectors = self._matrix(len(self._filled), width)
         _check(batch, rows=len(rows), width=self.vectors.shape[1], first=int(rows[0]))
         self.vectors[rows] = batch
         self._filled[rows] = True
         self._told(len(rows))
+
+
+def _in_memory(rows: int, width: int) -> Float32Array:
+    return np.empty((rows, width), dtype=np.float32)
 
 
 def _check(batch: Float32Array, *, rows: int, width: int, first: int) -> None:

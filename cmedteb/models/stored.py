@@ -94,7 +94,7 @@ class Stored:
             return found
         if self.kept > found.shape[1]:
             raise _wider(self.kept, found.shape[1], facts_of(self.inner).name)
-        return np.ascontiguousarray(found[:, : self.kept])
+        return found[:, : self.kept]
 
 
 @dataclass(frozen=True)

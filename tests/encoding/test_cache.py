@@ -166,22 +166,9 @@ def test_a_changed_vector_is_not_mapped(tmp_path: Path) -> None:
     held = bytearray(path.read_bytes())
     held[12] ^= 1
     path.write_bytes(held)
-    assert store.find(digests(list("abc"))).rows.tolist() == [0, 2]
-    assert store.mapped(digests(list("abc"))) is None
-    store.close()
-
-
-def test_reading_into_a_matrix_leaves_the_other_rows(tmp_path: Path) -> None:
-    first, second = vectors(2, seed=1), vectors(2, seed=2)
-    kept(tmp_path, ["x", "y"], first)
-    kept(tmp_path, ["u", "v"], second)
-    store = VectorStore(tmp_path, SIDE)
-    assert store.width == 3
-    out = np.full((5, 3), 7, dtype=np.float32)
-    rows = store.read_into(digests(["v", "new", "y", "x", "newer"]), out)
-    assert rows.tolist() == [0, 2, 3]
-    np.testing.assert_array_equal(out[rows], np.stack([second[1], first[1], first[0]]))
-    assert (out[[1, 4]] == 7).all()
+    found = store.find(digests(list("abc")))
+    assert found.rows.tolist() == [0, 2]
+    assert not isinstance(found.vectors, np.memmap)
     store.close()
 
 
@@ -198,28 +185,12 @@ def test_a_matrix_is_filled_as_far_as_it_goes(tmp_path: Path) -> None:
     store.close()
 
 
-def test_an_empty_side_has_no_width(tmp_path: Path) -> None:
-    store = VectorStore(tmp_path, SIDE)
-    assert store.width is None
-    assert len(store.read_into(digests(["x"]), np.zeros((1, 3), dtype=np.float32))) == 0
-    assert store.mapped(digests(["x"])) is None
-    assert not list(tmp_path.iterdir())
-
-
-def test_vectors_of_several_shards_are_read_block_by_block(tmp_path: Path) -> None:
+def test_vectors_of_several_shards_come_in_the_order_asked(tmp_path: Path) -> None:
     values = vectors(6)
     kept(tmp_path, list("abc"), values[:3])
     kept(tmp_path, list("def"), values[3:])
-    store = VectorStore(tmp_path, SIDE)
-    mapped = store.mapped(digests(list("fabced")))
-    assert mapped is not None
-    assert mapped.shape == (6, 3)
-    assert mapped.whole() is None
-    wanted = values[[5, 0, 1, 2, 4, 3]]
-    for start, stop in ((0, 2), (1, 6), (5, 9), (3, 3)):
-        np.testing.assert_array_equal(mapped.block(start, stop), wanted[start:stop])
-    assert store.mapped(digests(["a", "new"])) is None
-    store.close()
+    found = VectorStore(tmp_path, SIDE).find(digests(list("fabced")))
+    np.testing.assert_array_equal(found.vectors, values[[5, 0, 1, 2, 4, 3]])
 
 
 def test_reads_are_cut_at_gaps_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +346,7 @@ def test_processes_share_a_side_and_merge_it_under_each_other(tmp_path: Path) ->
 
 
 def test_a_full_hit_is_in_memory_once(tmp_path: Path) -> None:
-    """The peak above the caller's own matrix is a fraction of it."""
+    """The peak above the matrix itself is a fraction of it."""
     rows, width = 20_000, 256
     texts = list(map(str, range(rows)))
     kept(tmp_path, texts, vectors(rows, width=width))
@@ -385,12 +356,11 @@ def test_a_full_hit_is_in_memory_once(tmp_path: Path) -> None:
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         f"store = VectorStore(pathlib.Path(sys.argv[1]), {SIDE!r})\n"
         f"keys = digests(map(str, reversed(range({rows}))))\n"
-        f"out = np.ones(({rows}, {width}), dtype=np.float32)\n"
         "before = peak()\n"
-        "assert len(store.read_into(keys, out)) == len(keys)\n"
+        "assert len(store.fill(keys).rows) == len(keys)\n"
         "print(peak() - before)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert float(done.stdout) < 0.6 * rows * width * 4 / 2**20
+    assert float(done.stdout) < 1.6 * rows * width * 4 / 2**20

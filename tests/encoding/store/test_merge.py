@@ -106,7 +106,7 @@ def test_many_small_shards_become_one(many: Path, tmp_path: Path) -> None:
 def test_opening_a_side_merges_it(many: Path, tmp_path: Path) -> None:
     root = copy(many, tmp_path)
     store = VectorStore(root, SIDE)
-    assert store.width == WIDTH
+    assert len(store.find(digests(TEXTS)).rows) == len(TEXTS)
     assert len(shards_in(store.folder)) == 1
     store.close()
 
@@ -161,7 +161,8 @@ def test_a_full_disk_stops_a_merge_and_loses_nothing(
         with pytest.raises(OSError, match="No space"):
             merge(root, side_of(root))
         store = VectorStore(root, SIDE)
-        assert store.width == WIDTH, "opening goes on without the merge"
+        found = store.find(digests(TEXTS))
+        assert len(found.rows) == len(TEXTS), "opening goes on without the merge"
         store.close()
     after = sorted(path.name for path in (root / side_of(root)).iterdir())
     assert after == before
