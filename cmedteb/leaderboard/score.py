@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +19,7 @@ import numpy as np
 from cmedteb.errors import DataError
 from cmedteb.leaderboard.bounded import read_bytes, read_gzip, unpack
 from cmedteb.leaderboard.receipt import Columns, Keys, parse
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.metrics import score_pairs, score_run
 from cmedteb.results import ORIGINAL
 from cmedteb.results.receipts import content_hash
@@ -96,18 +95,14 @@ class Judged(NamedTuple):
     gold: Float64Array
 
 
-def score_batches(batches: Sequence[Batch]) -> list[list[dict[str, ModelScores]]]:
+def score_batches(batches: Sequence[Batch], workers: Workers) -> list[list[dict[str, ModelScores]]]:
     """For each batch and each of its receipts: version of the judgements -> scores.
 
     Raises:
         DataError: a file is missing, was changed since it was hashed, or is malformed.
     """
     size = sum(_size(one.path) for batch in batches for one in batch.receipts)
-    if size < _WORTH_PROCESSES:
-        return [score_batch(batch) for batch in batches]
-    # Spawned, since a fork of a process with threads may hang.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return list(pool.map(score_batch, batches))
+    return list(workers.map(score_batch, batches, heavy=size >= _WORTH_PROCESSES))
 
 
 def score_batch(batch: Batch) -> list[dict[str, ModelScores]]:
@@ -133,16 +128,8 @@ def read_receipt(receipt: ReceiptFile) -> Columns:
 
 
 def judged_table(path: Path, sha256: str) -> dict[str, dict[str, float]]:
-    """Judgements by id, if they are those of this hash.
-
-    Raises:
-        DataError: the file is missing, malformed, or says something else.
-    """
-    text = read_gzip(path)
-    lines = text.decode("utf-8").removesuffix("\n").split("\n")
-    if content_hash(lines) != sha256:
-        raise DataError(f"{path} does not hold the judgements that results were scored against")
-    columns = parse(path, text)
+    """Judgements by id, if they are those of this hash; see `judged_columns`."""
+    columns = judged_columns(path, sha256)
     keys, values = columns.key.to_pylist(), columns.value.tolist()
     spans = zip(
         columns.ids, columns.offsets[:-1].tolist(), columns.offsets[1:].tolist(), strict=True
@@ -151,6 +138,19 @@ def judged_table(path: Path, sha256: str) -> dict[str, dict[str, float]]:
         one: dict(zip(keys[start:stop], values[start:stop], strict=True))
         for one, start, stop in spans
     }
+
+
+def judged_columns(path: Path, sha256: str) -> Columns:
+    """Judgements as they are stored, if they are those of this hash.
+
+    Raises:
+        DataError: the file is missing, malformed, or says something else.
+    """
+    text = read_gzip(path)
+    lines = text.decode("utf-8").removesuffix("\n").split("\n")
+    if content_hash(lines) != sha256:
+        raise DataError(f"{path} does not hold the judgements that results were scored against")
+    return parse(path, text)
 
 
 def _judged(batch: Batch) -> Judged:
