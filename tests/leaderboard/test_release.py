@@ -42,8 +42,8 @@ def test_a_published_header_is_shown_by_name_alone() -> None:
     shown = {one.key.removeprefix("release."): one for one in said(header)}
     assert all(one.named for one in shown.values())
     kappa = header["statistics"]["agreement"]["binary"]["coefficients"]["fleiss_kappa"]
-    assert shown["binary.kappa"].value == f"{kappa['value']:.4g}"
-    assert shown["binary.kappa"].interval == f"{kappa['low']:.4g}\N{EN DASH}{kappa['high']:.4g}"
+    assert shown["binary.kappa"].value == f"{kappa['value']:.3f}"
+    assert shown["binary.kappa"].interval == f"{kappa['low']:.3f}\N{EN DASH}{kappa['high']:.3f}"
     assert shown["judges"].value == "a-model, b-model, c-model"
     assert (shown["added"].value, shown["queries"].value) == ("1", "2")
     # No expert has looked at these.
@@ -58,12 +58,14 @@ def test_of_a_header_by_hand_everything_is_shown() -> None:
         "by": ["one", "two"],
         "nothing": None,
         "odd_low": 0.1,
+        "odd": {"value": "<b>", "low": "a", "high": []},
         "statistics": {"fleiss_kappa": 0.731, "fleiss_kappa_low": 0.7, "fleiss_kappa_high": 0.75},
     }
     assert said(header) == [
-        Said("release.kappa", True, "0.731", "0.7\N{EN DASH}0.75"),
+        Said("release.kappa", True, "0.731", "0.700\N{EN DASH}0.750"),
         Said("by", False, "one, two", ""),
         Said("odd_low", False, "0.1", ""),
+        Said("odd", False, "<b>", ""),
     ]
 
 

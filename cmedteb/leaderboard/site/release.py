@@ -42,10 +42,9 @@ NAMED = {
     "statistics.found.rejection_rate": "rejection",
     "statistics.calls.cost": "cost",
     "panel.currency": "currency",
-    "parent": "parent",
 }
 # The page says these elsewhere.
-_SAID = frozenset({"task", "version"})
+_SAID = frozenset({"task", "version", "parent"})
 
 
 class Said(NamedTuple):
@@ -80,15 +79,22 @@ def _flat(header: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tu
             if "value" not in value:
                 yield from _flat(value, f"{name}.")
             elif value["value"] is not None:
-                yield name, (_text(value["value"]), _interval(value.get("low"), value.get("high")))
+                yield name, _shown(value["value"], value.get("low"), value.get("high"))
         elif value is not None:
-            low, high = (header.get(f"{key}_{end}") for end in ("low", "high"))
-            yield name, (_text(value), _interval(low, high))
+            yield name, _shown(value, header.get(f"{key}_low"), header.get(f"{key}_high"))
 
 
 def _is_bound(key: str, header: Mapping[str, Any]) -> bool:
     stem, _, end = key.rpartition("_")
     return end in {"low", "high"} and {f"{stem}_low", f"{stem}_high", stem} <= header.keys()
+
+
+def _shown(value: object, low: object, high: object) -> tuple[str, str]:
+    """A value and its interval; a header may hold anything, so what is no number is a text."""
+    bounds = [one for one in (low, high) if isinstance(one, int | float)]
+    if isinstance(value, int | float) and len(bounds) == 2:
+        return f"{value:.3f}", f"{bounds[0]:.3f}{DASH}{bounds[1]:.3f}"
+    return _text(value), ""
 
 
 def _text(value: object) -> str:
@@ -99,7 +105,3 @@ def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return str(value.get("model", ", ".join(map(str, value.values()))))
     return str(value)
-
-
-def _interval(low: object, high: object) -> str:
-    return "" if low is None or high is None else f"{_text(low)}{DASH}{_text(high)}"
