@@ -108,8 +108,13 @@ def score_batches(batches: Sequence[Batch], workers: Workers) -> list[list[dict[
 def score_batch(batch: Batch) -> list[dict[str, ModelScores]]:
     """The same for one batch."""
     judged = _judged(batch)
-    score = _score_pairs if batch.pairs else _score_ranking
-    return [score(batch, read_receipt(one), judged, one) for one in batch.receipts]
+    return [_score(batch, read_receipt(one), judged, one) for one in batch.receipts]
+
+
+def score_receipt(batch: Batch, columns: Columns) -> dict[str, ModelScores]:
+    """The same for a batch of one receipt that was read already."""
+    (receipt,) = batch.receipts
+    return _score(batch, columns, _judged(batch), receipt)
 
 
 def read_receipt(receipt: ReceiptFile) -> Columns:
@@ -127,8 +132,9 @@ def read_receipt(receipt: ReceiptFile) -> Columns:
     return parse(receipt.path, unpack(receipt.path, packed))
 
 
+@lru_cache(maxsize=32)
 def judged_table(path: Path, sha256: str) -> dict[str, dict[str, float]]:
-    """Judgements by id, if they are those of this hash; see `judged_columns`."""
+    """Judgements by id, if they are those of this hash; see `judged_columns`. Not to be changed."""
     columns = judged_columns(path, sha256)
     keys, values = columns.key.to_pylist(), columns.value.tolist()
     spans = zip(
@@ -154,7 +160,7 @@ def judged_columns(path: Path, sha256: str) -> Columns:
 
 
 def _judged(batch: Batch) -> Judged:
-    original = _original(batch.judgements, batch.sha256)
+    original = judged_table(batch.judgements, batch.sha256)
     if batch.pairs:
         gold = np.asarray([entry.get("gold", np.nan) for entry in original.values()])
         return Judged(list(original), [], {}, gold)
@@ -166,11 +172,6 @@ def _judged(batch: Batch) -> Judged:
     return Judged(list(original), list(docs), versions, np.zeros(0))
 
 
-@lru_cache(maxsize=4)
-def _original(path: Path, sha256: str) -> dict[str, dict[str, float]]:
-    return judged_table(path, sha256)
-
-
 def _as_rows(table: Mapping[str, Mapping[str, float]], docs: dict[str, int]) -> Qrels:
     """Judgements as arrays; a document that is new to `docs` gets the next row there."""
     rows = [docs.setdefault(doc, len(docs)) for row in table.values() for doc in row]
@@ -180,6 +181,13 @@ def _as_rows(table: Mapping[str, Mapping[str, float]], docs: dict[str, int]) -> 
         docs=np.asarray(rows, dtype=np.int32),
         grades=np.asarray(grades, dtype=np.float64).astype(np.int32),
     )
+
+
+def _score(
+    batch: Batch, columns: Columns, judged: Judged, receipt: ReceiptFile
+) -> dict[str, ModelScores]:
+    score = _score_pairs if batch.pairs else _score_ranking
+    return score(batch, columns, judged, receipt)
 
 
 def _score_ranking(
