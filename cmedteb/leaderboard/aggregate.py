@@ -7,9 +7,10 @@ those complete models. What papers report never enters a rank.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,9 +24,59 @@ from cmedteb.leaderboard.resample import (
     resampled_correlations,
     resampled_means,
 )
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.types import Float64Array
 
 DIGITS = 6
+# Below so many values, starting processes takes longer than resampling.
+_WORTH_PROCESSES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Values:
+    """What places the models of a task: a plain value, so that tasks can be spread over processes.
+
+    Attributes:
+        task: its name.
+        values: main scores of queries or similarities of pairs, shape (models, queries).
+        gold: of pairs; empty for rankings.
+        ranked: the main score correlates ranks.
+    """
+
+    task: str
+    values: Float64Array
+    gold: Float64Array
+    ranked: bool
+
+    def samples(self) -> Samples:
+        """Scores, resampled over queries or pairs."""
+        if not len(self.gold):
+            return resampled_means(self.task, self.values)
+        if self.ranked:
+            from scipy.stats import rankdata
+
+            return resampled_correlations(
+                self.task, rankdata(self.values, axis=1), rankdata(self.gold)
+            )
+        return resampled_correlations(self.task, self.values, self.gold)
+
+    def outcomes(self) -> Outcomes:
+        """Who is better how often; of a pair its share in r is compared."""
+        if len(self.gold):
+            return outcomes(_standard(self.values) * _standard(self.gold[None]))
+        return outcomes(self.values)
+
+
+class Placed(NamedTuple):
+    """Where the models of a task stand."""
+
+    places: Places
+    outcomes: Outcomes
+
+
+def place(of: Values) -> Placed:
+    """Place the models of a task."""
+    return Placed(place_all(of.samples()), of.outcomes())
 
 
 @dataclass(frozen=True)
@@ -35,10 +86,14 @@ class PlacedTask:
     Attributes:
         task: what was scored.
         version: of the judgements that count.
+        places: of all models.
+        outcomes: of each against each.
     """
 
     task: ScoredTask
     version: str
+    places: Places
+    outcomes: Outcomes
 
     @property
     def name(self) -> str:
@@ -50,31 +105,9 @@ class PlacedTask:
         """The models, sorted; the order of all arrays here."""
         return list(self.task.scores[self.version])
 
-    @cached_property
-    def samples(self) -> Samples:
-        """Scores, resampled over queries or pairs."""
-        values = self.task.values(self.version)
-        if not len(self.task.gold):
-            return resampled_means(self.name, values)
-        if self.task.card.main_score.endswith("spearman"):
-            from scipy.stats import rankdata
-
-            return resampled_correlations(
-                self.name, rankdata(values, axis=1), rankdata(self.task.gold)
-            )
-        return resampled_correlations(self.name, values, self.task.gold)
-
-    @cached_property
-    def places(self) -> Places:
-        """Of all models."""
-        return place_all(self.samples)
-
     def column(self) -> Column:
-        """For comparisons; a pair's share in r is what is compared on it."""
-        values = self.task.values(self.version)
-        if len(self.task.gold):
-            values = _standard(values) * _standard(self.task.gold[None])
-        return Column(self.name, self.slugs, self.places, outcomes(values))
+        """For comparisons."""
+        return Column(self.name, self.slugs, self.places, self.outcomes)
 
     def cells(self) -> list[Cell]:
         """Best first."""
@@ -111,7 +144,7 @@ class PlacedBenchmark:
     def parts(self) -> list[Samples]:
         """For each task the samples of the complete models."""
         return [
-            task.samples.of(np.asarray([task.slugs.index(slug) for slug in self.slugs]))
+            task.places.samples.of(np.asarray([task.slugs.index(slug) for slug in self.slugs]))
             for task in self.tasks
         ]
 
@@ -140,6 +173,28 @@ class PlacedBenchmark:
             for row, slug in enumerate(self.slugs)
         ]
         return sorted(rows, key=lambda one: (one.rank, one.model))
+
+
+def place_tasks(
+    tasks: Mapping[str, ScoredTask], versions: Mapping[str, str], workers: Workers
+) -> dict[str, PlacedTask]:
+    """Place the models of every task under the version of its judgements that counts."""
+    # The largest first, so that none of them is left for the end.
+    order = sorted(tasks, key=lambda name: (-len(tasks[name].ids), name))
+    questions = [
+        Values(
+            task=name,
+            values=tasks[name].values(versions[name]),
+            gold=tasks[name].gold,
+            ranked=tasks[name].card.main_score.endswith("spearman"),
+        )
+        for name in order
+    ]
+    size = sum(one.values.size for one in questions)
+    answers = dict(
+        zip(order, workers.map(place, questions, heavy=size >= _WORTH_PROCESSES), strict=True)
+    )
+    return {name: PlacedTask(task, versions[name], *answers[name]) for name, task in tasks.items()}
 
 
 def place_benchmark(

@@ -1,8 +1,8 @@
 """Reads files that a stranger wrote: never more than was agreed, never outside a folder.
 
-A file is opened without following a link. A gzip file is unpacked piece by piece, so one that
-promises terabytes costs no more than its limit. JSON is refused before it is parsed where it is
-large or deep, and NaN, infinity and repeated keys are no JSON here.
+A file is opened without following a link. A gzip file is unpacked no further than its limit,
+whatever it promises. JSON is refused before it is parsed where it is large or deep, and NaN,
+infinity and repeated keys are no JSON here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ MAX_JSON = 1 << 20
 MAX_DEPTH = 24
 MAX_PACKED = 64 << 20
 MAX_UNPACKED = 256 << 20
-_PIECE = 1 << 20
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -59,7 +58,7 @@ def unpack(path: Path, content: bytes, *, limit: int | None = None) -> bytes:
         engine = zlib.decompressobj(wbits=31)
         try:
             while rest and not engine.eof:
-                parts.append(engine.decompress(rest, _PIECE))
+                parts.append(engine.decompress(rest, limit + 1 - total))
                 rest = engine.unconsumed_tail or engine.unused_data
                 total += len(parts[-1])
                 if total > limit:

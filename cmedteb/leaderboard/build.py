@@ -6,14 +6,18 @@ No clock, no network, no model: the same files give the same board.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from cmedteb import __version__
 from cmedteb.errors import UsageError
-from cmedteb.leaderboard.aggregate import PlacedBenchmark, PlacedTask, moves, place_benchmark
+from cmedteb.leaderboard.aggregate import (
+    PlacedBenchmark,
+    PlacedTask,
+    moves,
+    place_benchmark,
+    place_tasks,
+)
 from cmedteb.leaderboard.board import (
     BenchmarkEntry,
     Board,
@@ -32,6 +36,7 @@ from cmedteb.leaderboard.hardest import hardest
 from cmedteb.leaderboard.known import KnownData
 from cmedteb.leaderboard.load import Loaded, Releases, ScoredTask, load
 from cmedteb.leaderboard.resample import LEVEL
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.metrics.resample import RESAMPLES
 from cmedteb.results import ORIGINAL, ResultStore
 from cmedteb.tasks import Benchmark, Catalogue, TaskCard
@@ -70,14 +75,11 @@ def build(
         DataError: something in the folder cannot be read, or was changed.
         UsageError: no task has judgements of that version.
     """
-    loaded = load(ResultStore(results), known, releases=releases, data=data)
-    _check_version(judgements, loaded)
-    placed = {
-        name: PlacedTask(task, _shown(task, judgements)) for name, task in loaded.tasks.items()
-    }
-    # Most of the work releases the interpreter: numpy draws, counts and multiplies.
-    with ThreadPoolExecutor() as threads:
-        list(threads.map(attrgetter("places"), placed.values()))
+    with Workers() as workers:
+        loaded = load(ResultStore(results), known, releases=releases, data=data, workers=workers)
+        _check_version(judgements, loaded)
+        versions = {name: _shown(task, judgements) for name, task in loaded.tasks.items()}
+        placed = place_tasks(loaded.tasks, versions, workers)
     cards = {**known.cards, **{name: task.card for name, task in loaded.tasks.items()}}
     order = _order(known, loaded)
     shown = {name: cards[name] for name in order}

@@ -66,43 +66,48 @@ def compare(models: Sequence[str], columns: Sequence[Column]) -> list[Comparison
         models: all slugs of the board, in its order.
         columns: tasks, then benchmarks.
     """
-    rows = [_rows(models, column) for column in columns]
+    tables = [_Table(models, column) for column in columns]
     names = tuple(column.name for column in columns)
-    tables = [_differences(column) for column in columns]
     found = []
     for first, model in enumerate(models):
-        against = {
-            other: tuple(
-                table[place[first]][place[second]] if place[first] >= 0 <= place[second] else None
-                for place, table in zip(rows, tables, strict=True)
-            )
-            for second, other in enumerate(models[first + 1 :], first + 1)
-        }
+        others = zip(*(table.after(first) for table in tables), strict=True)
+        against = dict(zip(models[first + 1 :], others, strict=True))
         found.append(Comparisons(model=model, columns=names, against=against))
     return found
 
 
-def _rows(models: Sequence[str], column: Column) -> list[int]:
-    """For each model of the board its row in a column; -1 where it has none."""
-    there = {slug: row for row, slug in enumerate(column.models)}
-    return [there.get(slug, -1) for slug in models]
+class _Table:
+    """A column's numbers by the place of a model on the board.
+
+    Args:
+        models: all slugs of the board, in its order.
+        column: its models may be fewer.
+    """
+
+    def __init__(self, models: Sequence[str], column: Column) -> None:
+        there = {slug: row for row, slug in enumerate(column.models)}
+        self.row = np.asarray([there.get(slug, -1) for slug in models])
+        pairs, (wins, ties) = column.places.pairs, column.outcomes
+        reach = critical(column.places.samples.units) * pairs.error
+        numbers = [pairs.difference, pairs.difference - reach, pairs.difference + reach]
+        self.numbers = [np.round(one, DIGITS) for one in numbers]
+        self.p = [pairs.p, pairs.adjusted]
+        self.counts = [wins, ties, wins.T]
+
+    def after(self, first: int) -> list[Difference | None]:
+        """One model against each one after it; None where one of the two is not here."""
+        row, others = self.row[first], self.row[first + 1 :]
+        found: list[Difference | None] = [None] * len(others)
+        if row >= 0:
+            there = np.flatnonzero(others >= 0)
+            columns = [table[row, others[there]].tolist() for table in self.numbers]
+            columns += [_significant(table[row, others[there]]) for table in self.p]
+            columns += [table[row, others[there]].tolist() for table in self.counts]
+            for place, *numbers in zip(there.tolist(), *columns, strict=True):
+                found[place] = Difference(*numbers)
+        return found
 
 
-def _differences(column: Column) -> list[list[Difference]]:
-    pairs, samples = column.places.pairs, column.places.samples
-    reach = critical(samples.units) * pairs.error
-    wins, ties = column.outcomes
-    numbers = [pairs.difference, pairs.difference - reach, pairs.difference + reach]
-    rounded = [np.round(one, DIGITS).tolist() for one in numbers]
-    rounded += [_significant(one) for one in (pairs.p, pairs.adjusted)]
-    counts = [wins.tolist(), ties.tolist(), wins.T.tolist()]
-    size = range(len(column.models))
-    return [
-        [Difference(*(table[row][other] for table in (*rounded, *counts))) for other in size]
-        for row in size
-    ]
-
-
-def _significant(p: Float64Array) -> list[list[float]]:
+def _significant(p: Float64Array) -> list[float]:
     """Three digits, and never 0."""
-    return [[float(f"{max(value, 1e-12):.3g}") for value in row] for row in p.tolist()]
+    return [float(f"{max(value, 1e-12):.3g}") for value in p.tolist()]

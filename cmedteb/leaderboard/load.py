@@ -21,7 +21,8 @@ from cmedteb.data import Layout, Source
 from cmedteb.data.judgements import Overlay
 from cmedteb.leaderboard.board import LeftOut
 from cmedteb.leaderboard.known import KnownData
-from cmedteb.leaderboard.score import Batch, ModelScores, ReceiptFile, judged_table, score_batches
+from cmedteb.leaderboard.score import Batch, ModelScores, ReceiptFile, judged_columns, score_batches
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.results import ORIGINAL, ResultStore, TaskResult
 from cmedteb.tasks import Catalogue, TaskCard
 from cmedteb.tasks.card import Licence, Title
@@ -98,7 +99,12 @@ class Loaded:
 
 
 def load(
-    store: ResultStore, known: Catalogue, *, releases: Releases, data: Mapping[str, KnownData]
+    store: ResultStore,
+    known: Catalogue,
+    *,
+    releases: Releases,
+    data: Mapping[str, KnownData],
+    workers: Workers,
 ) -> Loaded:
     """Read and score a results folder.
 
@@ -107,6 +113,7 @@ def load(
         known: cards and benchmarks; a task without a card is what its results say of it.
         releases: task -> its versions of judgements.
         data: task -> the data it must have been run on, where that is agreed.
+        workers: to share the scoring.
 
     Raises:
         DataError: a result, receipt or judgement file cannot be read, or was changed.
@@ -123,7 +130,7 @@ def load(
         for task, results in sorted(chosen.items())
         if results
     }
-    answers = iter(score_batches([batch for plan in plans.values() for batch in plan]))
+    answers = iter(score_batches([batch for plan in plans.values() for batch in plan], workers))
     tasks: dict[str, ScoredTask] = {}
     models: dict[str, list[Stored]] = {}
     for task, plan in plans.items():
@@ -251,16 +258,15 @@ def _scored(
     batch: Batch,
     answer: list[dict[str, ModelScores]],
 ) -> ScoredTask:
-    table = judged_table(batch.judgements, batch.sha256)
-    gold = [row["gold"] for row in table.values()] if batch.pairs else []
+    judged = judged_columns(batch.judgements, batch.sha256)
     versions = ["original", *(release.overlay.version for release in releases)]
     return ScoredTask(
         card=card,
         stored={one.slug: one for one in stored},
         releases=tuple(releases),
         judgements=batch.sha256,
-        ids=list(table),
-        gold=np.asarray(gold, dtype=np.float64),
+        ids=judged.ids,
+        gold=judged.value if batch.pairs else np.zeros(0),
         scores={
             version: {one.slug: scores[version] for one, scores in zip(stored, answer, strict=True)}
             for version in versions

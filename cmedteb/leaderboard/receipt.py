@@ -22,7 +22,7 @@ from cmedteb.types import Float64Array, Int64Array
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TAB, _LINE, _COLON = 9, 10, 58
+_TAB, _LINE, _RETURN, _COLON = b"\t\n\r:"
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,21 @@ def parse(path: Path, content: bytes) -> Columns:
         DataError: not UTF-8, an id twice, or an entry that is no `key:number`.
     """
     whole = content if content.endswith(b"\n") or not content else content + b"\n"
-    text = np.frombuffer(whole, dtype=np.uint8).copy()
-    tabs, ends = np.flatnonzero(text == _TAB), np.flatnonzero(text == _LINE)
-    starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
-    first = np.searchsorted(tabs, starts)
-    offsets = np.concatenate([first, [len(tabs)]])
-    stops = np.minimum(np.append(tabs, len(text))[first], ends)
-    ids = _ids(path, whole, zip(starts.tolist(), stops.tolist(), strict=True))
-    text[tabs] = _LINE
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        text[start:stop] = _LINE
-    key, value = _entries(path, text, len(tabs))
+    text = np.frombuffer(whole, dtype=np.uint8)
+    breaks = np.flatnonzero(text <= _LINE)
+    breaks = breaks[text[breaks] >= _TAB]
+    ends = np.flatnonzero(text[breaks] == _LINE)
+    # How many breaks, and of these how many tabs, stand before each line and after the last.
+    before = np.concatenate([[0], ends + 1])
+    offsets = before - np.arange(len(before))
+    starts = np.concatenate([[0], breaks[ends] + 1])[:-1].tolist()
+    spans = list(zip(starts, breaks[before[:-1]].tolist(), strict=True))
+    ids = _ids(path, whole, spans)
+    lines = text.copy()
+    lines[breaks] = _LINE
+    for start, stop in spans:
+        lines[start:stop] = _LINE
+    key, value = _entries(path, lines, int(offsets[-1]))
     good = np.isfinite(value)
     if not good.all():
         row = int(np.searchsorted(offsets, int(np.argmin(good)), side="right")) - 1
@@ -100,7 +104,7 @@ def repeated(columns: Columns) -> str | None:
     return columns.ids[int(row[order][int(np.argmax(same))])] if same.any() else None
 
 
-def _ids(path: Path, whole: bytes, spans: Any) -> list[str]:  # noqa: ANN401  an iterator of pairs
+def _ids(path: Path, whole: bytes, spans: list[tuple[int, int]]) -> list[str]:
     try:
         ids = [whole[start:stop].decode("utf-8") for start, stop in spans]
     except UnicodeDecodeError as error:
@@ -117,7 +121,7 @@ def _entries(path: Path, text: np.ndarray[Any, Any], count: int) -> tuple[pa.Arr
 
     if not count:
         return pa.array([], pa.string()), np.zeros(0)
-    if int((text == _COLON).sum()) == count and not (text == 13).any():
+    if np.count_nonzero(text == _COLON) == count and not (text == _RETURN).any():
         try:
             return _quick(text, count)
         except pa.ArrowInvalid:

@@ -30,7 +30,8 @@ from cmedteb.types import Float64Array, Int64Array
 
 LEVEL = 0.95
 ALPHA = 1.0 - LEVEL
-_BLOCK_VALUES = 1 << 22
+# So many draws, their counts and the same as floats stay in a core's own memory.
+_BLOCK_VALUES = 1 << 18
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,10 +19,12 @@ import numpy as np
 from cmedteb.errors import DataError
 from cmedteb.leaderboard.bounded import read_bytes, read_gzip, unpack
 from cmedteb.leaderboard.receipt import Columns, Keys, parse
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.metrics import score_pairs, score_run
+from cmedteb.results import ORIGINAL
 from cmedteb.results.receipts import content_hash
 from cmedteb.tasks.base import main_of
-from cmedteb.types import Float64Array, Int32Array, Int64Array, Qrels, Run
+from cmedteb.types import Float64Array, Int32Array, Qrels, Run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,48 +80,41 @@ class ModelScores(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Judgements as rows.
+    """Judgements as rows, all versions of a task in one numbering.
 
     Attributes:
-        ids: of the queries (or pairs), as stored.
-        row: id -> place in `ids`.
-        docs: ids of judged documents, each once.
-        entries: for each query its (row in `docs`, grade).
+        ids: of the queries (or pairs), as stored; the rows of `versions`.
+        docs: ids of documents that any version judges, each once.
+        versions: version -> judgements, of rows in `docs`; for pairs without an entry.
         gold: of pairs; empty for rankings.
     """
 
     ids: list[str]
-    row: dict[str, int]
     docs: list[str]
-    entries: list[tuple[Int64Array, Int64Array]]
+    versions: dict[str, Qrels]
     gold: Float64Array
 
 
-def score_batches(batches: Sequence[Batch]) -> list[list[dict[str, ModelScores]]]:
+def score_batches(batches: Sequence[Batch], workers: Workers) -> list[list[dict[str, ModelScores]]]:
     """For each batch and each of its receipts: version of the judgements -> scores.
 
     Raises:
         DataError: a file is missing, was changed since it was hashed, or is malformed.
     """
     size = sum(_size(one.path) for batch in batches for one in batch.receipts)
-    if size < _WORTH_PROCESSES:
-        return [score_batch(batch) for batch in batches]
-    # Spawned, since a fork of a process with threads may hang.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return list(pool.map(score_batch, batches))
+    return list(workers.map(score_batch, batches, heavy=size >= _WORTH_PROCESSES))
 
 
 def score_batch(batch: Batch) -> list[dict[str, ModelScores]]:
     """The same for one batch."""
-    versions = _judged_versions(batch)
-    found = []
-    for receipt in batch.receipts:
-        columns = read_receipt(receipt)
-        score = _score_pairs if batch.pairs else _score_ranking
-        found.append(
-            {name: score(batch, columns, judged, receipt) for name, judged in versions.items()}
-        )
-    return found
+    judged = _judged(batch)
+    return [_score(batch, read_receipt(one), judged, one) for one in batch.receipts]
+
+
+def score_receipt(batch: Batch, columns: Columns) -> dict[str, ModelScores]:
+    """The same for a batch of one receipt that was read already."""
+    (receipt,) = batch.receipts
+    return _score(batch, columns, _judged(batch), receipt)
 
 
 def read_receipt(receipt: ReceiptFile) -> Columns:
@@ -139,17 +132,10 @@ def read_receipt(receipt: ReceiptFile) -> Columns:
     return parse(receipt.path, unpack(receipt.path, packed))
 
 
+@lru_cache(maxsize=32)
 def judged_table(path: Path, sha256: str) -> dict[str, dict[str, float]]:
-    """Judgements by id, if they are those of this hash.
-
-    Raises:
-        DataError: the file is missing, malformed, or says something else.
-    """
-    text = read_gzip(path)
-    lines = text.decode("utf-8").removesuffix("\n").split("\n")
-    if content_hash(lines) != sha256:
-        raise DataError(f"{path} does not hold the judgements that results were scored against")
-    columns = parse(path, text)
+    """Judgements by id, if they are those of this hash; see `judged_columns`. Not to be changed."""
+    columns = judged_columns(path, sha256)
     keys, values = columns.key.to_pylist(), columns.value.tolist()
     spans = zip(
         columns.ids, columns.offsets[:-1].tolist(), columns.offsets[1:].tolist(), strict=True
@@ -160,65 +146,77 @@ def judged_table(path: Path, sha256: str) -> dict[str, dict[str, float]]:
     }
 
 
-def _judged_versions(batch: Batch) -> dict[str, Judged]:
-    original = _original(batch.judgements, batch.sha256)
-    found = {"original": _as_rows(original, pairs=batch.pairs)}
+def judged_columns(path: Path, sha256: str) -> Columns:
+    """Judgements as they are stored, if they are those of this hash.
+
+    Raises:
+        DataError: the file is missing, malformed, or says something else.
+    """
+    text = read_gzip(path)
+    lines = text.decode("utf-8").removesuffix("\n").split("\n")
+    if content_hash(lines) != sha256:
+        raise DataError(f"{path} does not hold the judgements that results were scored against")
+    return parse(path, text)
+
+
+def _judged(batch: Batch) -> Judged:
+    original = judged_table(batch.judgements, batch.sha256)
+    if batch.pairs:
+        gold = np.asarray([entry.get("gold", np.nan) for entry in original.values()])
+        return Judged(list(original), [], {}, gold)
+    docs: dict[str, int] = {}
+    versions = {ORIGINAL: _as_rows(original, docs)}
     for version, grades in sorted(batch.overlays.items()):
         table = {query: {**row, **grades.get(query, {})} for query, row in original.items()}
-        found[version] = _as_rows(table, pairs=False)
-    return found
+        versions[version] = _as_rows(table, docs)
+    return Judged(list(original), list(docs), versions, np.zeros(0))
 
 
-@lru_cache(maxsize=4)
-def _original(path: Path, sha256: str) -> dict[str, dict[str, float]]:
-    return judged_table(path, sha256)
+def _as_rows(table: Mapping[str, Mapping[str, float]], docs: dict[str, int]) -> Qrels:
+    """Judgements as arrays; a document that is new to `docs` gets the next row there."""
+    rows = [docs.setdefault(doc, len(docs)) for row in table.values() for doc in row]
+    grades = [grade for row in table.values() for grade in row.values()]
+    return Qrels(
+        offsets=np.cumsum([0, *map(len, table.values())], dtype=np.int64),
+        docs=np.asarray(rows, dtype=np.int32),
+        grades=np.asarray(grades, dtype=np.float64).astype(np.int32),
+    )
 
 
-def _as_rows(table: Mapping[str, Mapping[str, float]], *, pairs: bool) -> Judged:
-    ids = list(table)
-    row = {one: place for place, one in enumerate(ids)}
-    if pairs:
-        gold = np.asarray([entry.get("gold", np.nan) for entry in table.values()])
-        return Judged(ids, row, [], [], gold)
-    docs: dict[str, int] = {}
-    entries = []
-    for judged in table.values():
-        places = [docs.setdefault(doc, len(docs)) for doc in judged]
-        grades = np.asarray(list(judged.values())).astype(np.int64)
-        entries.append((np.asarray(places, dtype=np.int64), grades))
-    return Judged(ids, row, list(docs), entries, np.zeros(0))
+def _score(
+    batch: Batch, columns: Columns, judged: Judged, receipt: ReceiptFile
+) -> dict[str, ModelScores]:
+    score = _score_pairs if batch.pairs else _score_ranking
+    return score(batch, columns, judged, receipt)
 
 
 def _score_ranking(
     batch: Batch, columns: Columns, judged: Judged, receipt: ReceiptFile
-) -> ModelScores:
-    """Rows of the receipt first, then judged queries that it lacks, which count 0."""
-    there = [judged.row.get(one, -1) for one in columns.ids]
-    missing = sorted(set(range(len(judged.ids))) - set(there))
-    rows = [*there, *missing]
-    nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    grades = [judged.entries[row] if row >= 0 else nothing for row in rows]
-    last = columns.offsets[-1:].repeat(len(missing))
-    by_query = score_run(
-        Run(
-            offsets=np.concatenate([columns.offsets, last]),
-            docs=_document_rows(columns, judged),
-            scores=columns.value.astype(np.float32),
-        ),
-        Qrels(
-            offsets=np.cumsum([0, *(len(docs) for docs, _ in grades)], dtype=np.int64),
-            docs=np.concatenate([docs for docs, _ in grades]).astype(np.int32),
-            grades=np.concatenate([grade for _, grade in grades]).astype(np.int32),
-            absent=(),
-        ),
-        query_ids=[*columns.ids, *(judged.ids[row] for row in missing)],
-        doc_ids=Keys(judged.docs, columns.key),
-        depth=receipt.depth,
-    )
-    place = np.argsort([judged.row[one] for one in by_query.query_ids])
-    scores = by_query.mean()
-    main_of(scores, task=batch.task, main_score=batch.main_score)
-    return ModelScores(by_query.values[batch.main_score][place], scores)
+) -> dict[str, ModelScores]:
+    """A judged query that the receipt lacks counts 0; what is not judged is not looked at."""
+    run = _as_run(columns, judged)
+    names = Keys(judged.docs, columns.key)
+    found = {}
+    for version, qrels in judged.versions.items():
+        by_query = score_run(run, qrels, query_ids=judged.ids, doc_ids=names, depth=receipt.depth)
+        scores = by_query.mean()
+        main_of(scores, task=batch.task, main_score=batch.main_score)
+        found[version] = ModelScores(by_query.values[batch.main_score], scores)
+    return found
+
+
+def _as_run(columns: Columns, judged: Judged) -> Run:
+    """What was returned for every judged query, in the order of the judgements."""
+    docs, scores = _document_rows(columns, judged), columns.value.astype(np.float32)
+    if columns.ids == judged.ids:
+        return Run(columns.offsets, docs, scores)
+    place = {one: row for row, one in enumerate(columns.ids)}
+    # A row beyond the last one is empty.
+    rows = np.asarray([place.get(one, len(place)) for one in judged.ids])
+    lengths = np.append(np.diff(columns.offsets), 0)[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    entries = np.arange(offsets[-1]) + np.repeat(columns.offsets[rows] - offsets[:-1], lengths)
+    return Run(offsets, docs[entries], scores[entries])
 
 
 def _document_rows(columns: Columns, judged: Judged) -> Int32Array:
@@ -228,20 +226,20 @@ def _document_rows(columns: Columns, judged: Judged) -> Int32Array:
 
     known: pa.Array = pc.index_in(columns.key, value_set=pa.array(judged.docs, pa.string()))
     rows = known.fill_null(-1).to_numpy()
-    own = len(judged.docs) + np.arange(len(rows))
-    return np.where(rows < 0, own, rows).astype(np.int32)
+    own = np.arange(len(judged.docs), len(judged.docs) + len(rows), dtype=np.int32)
+    return np.where(rows < 0, own, rows)
 
 
 def _score_pairs(
     batch: Batch, columns: Columns, judged: Judged, receipt: ReceiptFile
-) -> ModelScores:
+) -> dict[str, ModelScores]:
     measure = batch.main_score.rpartition("_")[0] or "similarity"
-    similarity = similarities(columns, judged.row)
+    similarity = similarities(columns, {one: row for row, one in enumerate(judged.ids)})
     if not similarity or len(columns.ids) != len(judged.ids):
         raise DataError(f"{receipt.path} does not hold the pairs that are judged")
     scores = score_pairs(similarity, judged.gold)
     main_of(scores, task=batch.task, main_score=batch.main_score)
-    return ModelScores(similarity[measure], scores)
+    return {ORIGINAL: ModelScores(similarity[measure], scores)}
 
 
 def similarities(columns: Columns, row: Mapping[str, int]) -> dict[str, Float64Array]:

@@ -56,33 +56,44 @@ def at_cutoffs(
     Returns:
         `NAME_at_k` for every name in MEASURES and every k; each of shape (queries,).
     """
-    ideal = _ideal_order(relevant)
     total = np.bincount(relevant.query, minlength=queries)
-    by_cutoff = {k: _at(k, found, ideal, total) for k in cutoffs}
+    terms, ideal = _terms(found), _terms(_ideal_order(relevant))
+    by_cutoff = {k: _at(k, terms, ideal, total) for k in cutoffs}
     return {f"{name}_at_{k}": by_cutoff[k][name] for name in MEASURES for k in cutoffs}
 
 
-def _at(k: int, found: Found, ideal: Found, total: Int64Array) -> dict[str, Float64Array]:
+class _Terms(NamedTuple):
+    """What every relevant document adds to the sums of its query, at whatever cutoff it counts."""
+
+    query: Int64Array
+    rank: Int64Array
+    gain: Float64Array
+    precision: Float64Array
+    reciprocal: Float64Array
+
+
+def _terms(ranked: Found) -> _Terms:
+    query, rank, grade = ranked
+    nth = 1 + place_in_run(query)
+    return _Terms(query, rank, grade / np.log2(rank + 1), nth / rank, (nth == 1) / rank)
+
+
+def _at(k: int, found: _Terms, ideal: _Terms, total: Int64Array) -> dict[str, Float64Array]:
     """Every measure at one cutoff; `total` relevant documents a query."""
     queries = len(total)
     inside = found.rank <= k
-    query, rank = found.query[inside], found.rank[inside]
-    nth = 1 + place_in_run(query)
+    query = found.query[inside]
     hits = np.bincount(query, minlength=queries)
+    within = ideal.rank <= k
+    best = _sum(ideal.query[within], ideal.gain[within], queries)
     return {
-        "ndcg": _ratio(_dcg(found, k, queries), _dcg(ideal, k, queries)),
-        "map": _ratio(_sum(query, nth / rank, queries), total),
+        "ndcg": _ratio(_sum(query, found.gain[inside], queries), best),
+        "map": _ratio(_sum(query, found.precision[inside], queries), total),
         "recall": _ratio(hits, total),
         "precision": hits / k,
         "hit_rate": (hits > 0).astype(np.float64),
-        "mrr": _sum(query, (nth == 1) / rank, queries),
+        "mrr": _sum(query, found.reciprocal[inside], queries),
     }
-
-
-def _dcg(ranked: Found, k: int, queries: int) -> Float64Array:
-    inside = ranked.rank <= k
-    gains = ranked.grade[inside] / np.log2(ranked.rank[inside] + 1)
-    return _sum(ranked.query[inside], gains, queries)
 
 
 def _sum(query: Int64Array, terms: Float64Array, queries: int) -> Float64Array:

@@ -18,6 +18,7 @@ from cmedteb.errors import DataError, UsageError
 from cmedteb.leaderboard import score
 from cmedteb.leaderboard.build import Built, build
 from cmedteb.leaderboard.load import Release
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.results import ResultStore
 from cmedteb.runner.rescore import recompute, rescore
 from cmedteb.tasks import catalogue
@@ -106,9 +107,10 @@ def test_processes_change_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -
         )
         for path, result in stored
     ]
-    here = score.score_batches(batches)
-    monkeypatch.setattr(score, "_WORTH_PROCESSES", 0)
-    there = score.score_batches(batches)
+    with Workers() as workers:
+        here = score.score_batches(batches, workers)
+        monkeypatch.setattr(score, "_WORTH_PROCESSES", 0)
+        there = score.score_batches(batches, workers)
     for one, other in zip(here, there, strict=True):
         assert one[0]["original"].scores == other[0]["original"].scores
         assert (one[0]["original"].values == other[0]["original"].values).all()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cmedteb.leaderboard.check import submission
 from leaderboard.submissions import HOME, edit, edit_receipt, found, run, told
 
 Change = Callable[[dict[str, Any]], Any]
@@ -272,6 +273,15 @@ def test_the_same_ranking_is_worth_a_look(root: Path) -> None:
     warnings = [str(one) for one in found(root) if one.warning]
     assert told(root) == []
     assert any("of every query as cmedteb/hashing does" in line for line in warnings)
+
+
+def test_processes_tell_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied(root)
+    edit(root / HOME / "SmokeRetrieval.json", set_score(0.9))
+    here = found(root)
+    monkeypatch.setattr(submission, "_WORTH_PROCESSES", 0)
+    assert here
+    assert found(root) == here
 
 
 def test_a_jump_is_worth_a_look(root: Path) -> None:

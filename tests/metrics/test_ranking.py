@@ -295,6 +295,17 @@ class TestScoreRun:
         with pytest.raises(ScoreError, match=r"'q0'.*'b' is returned twice"):
             self.score(run)
 
+    def test_a_document_returned_twice_among_rows_of_equal_length(self) -> None:
+        scores = np.array([4, 3, 2, 1, 4, 3], np.float32)
+        run = Run(np.array([0, 2, 4, 6]), np.array([0, 1, 1, 0, 1, 1], np.int32), scores)
+        with pytest.raises(ScoreError, match=r"'q2'.*'b' is returned twice"):
+            self.score(run)
+
+    def test_equal_scores_of_neighbouring_queries_are_no_tie(self) -> None:
+        scores = np.array([2, 1, 1, 1], np.float32)
+        run = Run(np.array([0, 2, 2, 4]), np.array([0, 1, 0, 1], np.int32), scores)
+        assert self.score(run).values["mrr_at_10"].tolist() == [0.5, 0.0]
+
     def test_a_document_judged_twice(self) -> None:
         qrels = Qrels(self.qrels.offsets, np.array([1, 1, 2], np.int32), self.qrels.grades, ("g",))
         with pytest.raises(ScoreError, match=r"'q0'.*'b' is judged twice"):

@@ -8,9 +8,9 @@ nothing in common with any other model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 from cmedteb.errors import CmedtebError
 from cmedteb.leaderboard.bounded import read_bytes, unpack
 from cmedteb.leaderboard.check.faults import Faults, plain
-from cmedteb.leaderboard.check.receipts import Checked
+from cmedteb.leaderboard.check.receipts import TOLERANCE, Checked
 from cmedteb.leaderboard.receipt import Columns, parse
 from cmedteb.leaderboard.score import MAX_PACKED
+from cmedteb.metrics import CUTOFFS
 from cmedteb.models.card import Family
 from cmedteb.results import TaskResult
 from cmedteb.types import TaskType
 
 JUMP = 0.15
 TOP = 10
+AT_TOP = tuple(f"_at_{k}" for k in CUTOFFS if k <= TOP)
 OVERLAP = 0.02
 REFERENCES = 5
 MASK = (1 << 64) - 1
@@ -45,10 +47,15 @@ class Other:
     folder: Path
     result: TaskResult
 
+    @cached_property
+    def at_top(self) -> dict[str, float]:
+        """See `_at_top`."""
+        return _at_top(self.result)
+
     def summary(self) -> Summary | None:
         """Of its receipt; None where it cannot be read, which is told where it is checked."""
         path = self.folder / "receipts" / f"{self.result.task_name}.tsv.gz"
-        return _summary_of(path, self.result.receipts.sha256)
+        return _summary_of(path, self.result.receipts.sha256, is_reranked(self.result))
 
 
 class Summary(NamedTuple):
@@ -57,12 +64,13 @@ class Summary(NamedTuple):
     Attributes:
         order: a hash of the first documents of every query, in order.
         first: a number for each query and document among these, ascending.
-        candidates: a hash of which documents each query has, in whatever order.
+        candidates: a hash of which documents each query has, in whatever order; None where they
+            were not given to models.
     """
 
     order: str
     first: UInt64Array
-    candidates: str
+    candidates: str | None
 
 
 def check_original(checked: Checked, others: list[Other], faults: Faults) -> None:
@@ -99,16 +107,15 @@ def _check_jump(checked: Checked, others: list[Other], faults: Faults) -> None:
 
 
 def _check_rankings(checked: Checked, rivals: list[Other], faults: Faults) -> None:
-    mine = summary(checked.columns)
-    for one in rivals:
+    mine = summary(checked.columns, reranked=is_reranked(checked.result))
+    for one in _maybe_alike(checked.result, rivals):
         theirs = one.summary()
         if theirs is not None and theirs.order == mine.order:
             name = plain(one.result.model.name)
             faults.warn(checked.path, f"ranks the first {TOP} of every query as {name} does")
             return
     references = [found for one in _references(rivals) if (found := one.summary()) is not None]
-    reranked = checked.result.task_type == TaskType.RERANKING
-    if reranked and any(one.candidates != mine.candidates for one in references):
+    if any(one.candidates != mine.candidates for one in references):
         faults.add(checked.path, "ranks other candidates than other models were given")
     shares = [_overlap(mine, one) for one in references]
     if shares and max(shares) < OVERLAP:
@@ -116,6 +123,32 @@ def _check_rankings(checked: Checked, rivals: list[Other], faults: Faults) -> No
             checked.path,
             f"shares {100 * max(shares):.1f} % of its first {TOP} documents with any other model",
         )
+
+
+def _maybe_alike(mine: TaskResult, rivals: list[Other]) -> Iterator[Other]:
+    """Those whose scores leave it open that they rank the same documents first.
+
+    Equal first documents make equal scores down to TOP under the same judgements, so nearly all
+    receipts need not be read.
+    """
+    at_top = _at_top(mine)
+    for one in rivals:
+        shared = at_top.keys() & one.at_top.keys()
+        if one.result.judgements.sha256 != mine.judgements.sha256 or all(
+            abs(at_top[name] - one.at_top[name]) <= 2 * TOLERANCE for name in shared
+        ):
+            yield one
+
+
+def _at_top(result: TaskResult) -> dict[str, float]:
+    """Scores that the first TOP documents and judgements decide."""
+    ((entry,),) = result.scores.values()
+    return {name: score for name, score in entry.items() if name.endswith(AT_TOP)}
+
+
+def is_reranked(result: TaskResult) -> bool:
+    """Whether models were given what to rank."""
+    return result.task_type == TaskType.RERANKING
 
 
 def _references(rivals: list[Other]) -> list[Other]:
@@ -132,28 +165,33 @@ def _references(rivals: list[Other]) -> list[Other]:
 
 
 @cache
-def _summary_of(path: Path, sha256_: str) -> Summary | None:
+def _summary_of(path: Path, sha256_: str, reranked: bool) -> Summary | None:
     """Read once a process, however many are compared with it; the hash keeps it honest."""
     del sha256_
     try:
-        return summary(parse(path, unpack(path, read_bytes(path, MAX_PACKED))))
+        columns = parse(path, unpack(path, read_bytes(path, MAX_PACKED)))
+        return summary(columns, reranked=reranked)
     except CmedtebError:
         return None
 
 
-def summary(columns: Columns) -> Summary:
+def summary(columns: Columns, *, reranked: bool) -> Summary:
     """What is compared of a receipt."""
-    names = columns.key.to_pylist()
-    spans = zip(
-        columns.ids, columns.offsets[:-1].tolist(), columns.offsets[1:].tolist(), strict=True
-    )
-    rows = sorted((one, names[start:stop]) for one, start, stop in spans)
+    rows = sorted(_rows(columns, most=None if reranked else TOP))
     first = {hash((one, doc)) & MASK for one, docs in rows for doc in docs[:TOP]}
     return Summary(
         order=_digest((one, docs[:TOP]) for one, docs in rows),
         first=np.sort(np.fromiter(first, dtype=np.uint64, count=len(first))),
-        candidates=_digest((one, sorted(docs)) for one, docs in rows),
+        candidates=_digest((one, sorted(docs)) for one, docs in rows) if reranked else None,
     )
+
+
+def _rows(columns: Columns, *, most: int | None) -> Iterator[tuple[str, list[str]]]:
+    """Ids with their documents, at most so many."""
+    spans = zip(columns.ids, columns.offsets[:-1], columns.offsets[1:], strict=True)
+    for one, start, stop in spans:
+        last = stop if most is None else min(stop, start + most)
+        yield one, columns.key[start:last].to_pylist()
 
 
 def _digest(rows: Iterable[tuple[str, list[str]]]) -> str:

@@ -23,7 +23,7 @@ from cmedteb.leaderboard.score import (
     ReceiptFile,
     judged_table,
     read_receipt,
-    score_batch,
+    score_receipt,
 )
 from cmedteb.metrics import Interval, bootstrap_mean, bootstrap_pearson, bootstrap_spearman
 from cmedteb.results import ORIGINAL, ResultStore, TaskResult
@@ -77,7 +77,7 @@ def check_receipt(
             return None
         if result.judgements.version != ORIGINAL:
             _check_overlaid(path, result, table, context, faults)
-        scores = score_batch(batch)[0][result.judgements.version]
+        scores = score_receipt(batch, columns)[result.judgements.version]
         gold = np.asarray([row.get("gold", np.nan) for row in table.values()])
     except CmedtebError as error:
         faults.add(receipt.path, str(error).removeprefix(f"{receipt.path}: "))

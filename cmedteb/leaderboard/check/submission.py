@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -23,12 +25,15 @@ from cmedteb.leaderboard.check.history import Base, changed, check_history, hash
 from cmedteb.leaderboard.check.layout import JUDGEMENT_FILE, JUDGEMENTS, files, revisions
 from cmedteb.leaderboard.check.originality import Other, check_original
 from cmedteb.leaderboard.check.receipts import check_receipt
+from cmedteb.leaderboard.workers import Workers
 from cmedteb.models.card import UNKNOWN, ModelCard, read_card
 from cmedteb.results import ORIGINAL, TaskResult
 from cmedteb.results.latency import ModelFile
 from cmedteb.results.receipts import content_hash
 
 NO_RESULTS = {"model.json"}
+# Below so many folders, starting processes takes longer than checking.
+_WORTH_PROCESSES = 8
 
 
 def check(
@@ -54,10 +59,33 @@ def check(
     if only is not None:
         folders = [one for one in folders if any(place in {one, *one.parents} for place in only)]
     _check_judgements(context, faults)
-    others = _others(context.root)
-    for folder in folders:
-        _check_folder(folder, context, others, faults)
+    parts = _parts(folders, context)
+    with Workers() as workers:
+        for found in workers.map(_check_part, parts, heavy=len(folders) >= _WORTH_PROCESSES):
+            faults.found += found
     return sorted(faults.found, key=lambda one: (str(one.path), one.warning))
+
+
+class _Part(NamedTuple):
+    """Some folders of models, all other results beside them."""
+
+    folders: list[Path]
+    context: Context
+    others: list[Other]
+
+
+def _parts(folders: list[Path], context: Context) -> list[_Part]:
+    """Two for every process, with every so manieth folder: neighbours are of a kind."""
+    others = _others(context.root)
+    count = min(len(folders), 2 * (os.cpu_count() or 1))
+    return [_Part(folders[start::count], context, others) for start in range(count)]
+
+
+def _check_part(part: _Part) -> list[Fault]:
+    faults = Faults()
+    for folder in part.folders:
+        _check_folder(folder, part.context, part.others, faults)
+    return faults.found
 
 
 def _check_folder(folder: Path, context: Context, others: list[Other], faults: Faults) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +17,7 @@ from cmedteb.leaderboard.site import numbers
 from cmedteb.leaderboard.site.chart import draw
 from cmedteb.leaderboard.site.cost import charts
 from cmedteb.leaderboard.site.export import inert_json
+from cmedteb.leaderboard.site.release import said
 from cmedteb.leaderboard.site.table import Index, make_table
 from cmedteb.leaderboard.site.text import LANGUAGES, Texts, pair, titled
 
@@ -100,8 +100,8 @@ class Pages:
             (self.index.models[cell.model], self.index.shown(cell.model, task.name))
             for cell in cells
         ]
-        statistics = [(entry, list(_statistics(entry.header))) for entry in task.judgements]
-        return self._render("task.html", root="../", task=task, rows=rows, statistics=statistics)
+        releases = [(entry, said(entry.header)) for entry in task.judgements]
+        return self._render("task.html", root="../", task=task, rows=rows, releases=releases)
 
     def _bibtex(self, tasks: tuple[str, ...]) -> str:
         """Every entry once, in the order of the tasks."""
@@ -141,17 +141,3 @@ def _environment(folder: Path, texts: Texts) -> Environment:
 
 def _joined(folder: Path, names: tuple[str, ...], suffix: str) -> bytes:
     return b"\n".join((folder / f"{name}.{suffix}").read_bytes() for name in names)
-
-
-def _statistics(header: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """What a release of judgements says of itself, flat: `agreement.fleiss_kappa` and its value."""
-    for key, value in header.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _statistics(value, f"{name}.")
-        elif isinstance(value, float):
-            yield name, f"{value:.4g}"
-        elif isinstance(value, list):
-            yield name, ", ".join(str(item) for item in value)
-        elif value is not None:
-            yield name, str(value)

@@ -44,6 +44,10 @@ class Texts:
             for language in LANGUAGES
         }
         zh, en = (self.tables[language] for language in LANGUAGES)
+        self.markup = {
+            language: {key: _rich(text) for key, text in table.items()}
+            for language, table in self.tables.items()
+        }
         odd = sorted(set(zh) ^ set(en))
         odd += [
             key
@@ -77,17 +81,23 @@ class Texts:
         }
 
     def _filled(self, language: str, key: str, values: dict[str, object]) -> Markup:
-        text = str(escape(self.tables[language][key]))
-        for pattern, markup in RICH:
-            text = pattern.sub(markup, text)
+        text = self.markup[language][key]
         return Markup(PLACE.sub(lambda match: str(escape(values[match[1]])), text))
+
+
+def _rich(text: str) -> str:
+    """A text as markup that still has its places."""
+    marked = str(escape(text))
+    for pattern, markup in RICH:
+        marked = pattern.sub(markup, marked)
+    return marked
 
 
 def pair(zh: str, en: str) -> Markup:
     """Both, each in its own language; once where they are equal."""
     if zh == en:
         return Markup(escape(zh))
-    return Markup('<span lang="zh">{}</span><span lang="en">{}</span>').format(zh, en)
+    return Markup(f'<span lang="zh">{escape(zh)}</span><span lang="en">{escape(en)}</span>')
 
 
 def titled(title: Titled) -> Markup:
