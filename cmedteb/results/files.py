@@ -10,6 +10,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,23 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  any JSON value
 
 
 def write_gzip(path: Path, lines: Iterable[str]) -> str:
-    """Write lines compressed, the same bytes for the same lines; returns their sha256."""
+    """Write lines compressed, the same bytes for the same lines; returns their sha256.
+
+    Lines are compressed in a thread while the next ones are being made.
+    """
     buffer = io.BytesIO()
     lines = iter(lines)
-    with gzip.GzipFile(
-        filename="", mode="wb", compresslevel=LEVEL, fileobj=buffer, mtime=0
-    ) as stream:
+    with (
+        gzip.GzipFile(
+            filename="", mode="wb", compresslevel=LEVEL, fileobj=buffer, mtime=0
+        ) as stream,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        compressed: Future[int] = pool.submit(stream.write, b"")
         while some := list(islice(lines, LINES)):
-            stream.write("\n".join([*some, ""]).encode())
+            compressed.result()
+            compressed = pool.submit(stream.write, "\n".join([*some, ""]).encode())
+        compressed.result()
     content = buffer.getvalue()
     write_atomic(path, content)
     return hashlib.sha256(content).hexdigest()
