@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEPTH = 1000
 TABLE = 4096
 BLOCK = 512
+STEP = 32
 COSTS = ("process_wall", "wall", "cpu", "wall_outside", "cpu_outside", "added_peak_mib")
 
 
@@ -51,7 +52,10 @@ class FreeEncoder:
         """One row number a text."""
         wall, cpu = time.perf_counter(), time.process_time()
         rows = np.fromiter(map(int, texts), dtype=np.int64, count=len(texts))
-        vectors = self.table[rows % TABLE] + self.table[(rows // TABLE * 613 + 7) % TABLE]
+        vectors = self.table[rows % TABLE]
+        for start in range(0, len(rows), STEP):  # the second summand stays in the processor's cache
+            part = slice(start, start + STEP)
+            vectors[part] += self.table[(rows[part] // TABLE * 613 + 7) % TABLE]
         self.wall += time.perf_counter() - wall
         self.cpu += time.process_time() - cpu
         return vectors

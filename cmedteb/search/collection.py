@@ -17,7 +17,7 @@ from cmedteb.search.sides import Side, parts
 from cmedteb.types import Float32Array, Int32Array, Int64Array, Run
 
 # Keys that are taken apart at once.
-EXPANDED = 2**18
+EXPANDED = 2**16
 
 
 class Block(NamedTuple):

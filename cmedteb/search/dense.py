@@ -12,6 +12,9 @@ and on queries x depth, not on the corpus: it may be mapped from a file that is 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,18 +24,21 @@ from cmedteb.errors import ScoreError
 from cmedteb.search.collection import Collection
 from cmedteb.search.device import best_on_device, device_for
 from cmedteb.search.exact import rank_scored, refuse_non_finite, tie_ranks
-from cmedteb.search.keys import NOTHING, Best
+from cmedteb.search.keys import NOTHING, Best, working_memory
 from cmedteb.search.sides import Side, always_finite, parts
 from cmedteb.types import Candidates, Float32Array, Int32Array, Int64Array, Run, Similarity
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What is multiplied at once: large enough for a processor to run at its rate.
-BLOCK_DOCUMENTS = 2**12
+# What a thread multiplies at once: large enough for a core to run at its rate.
+BLOCK_DOCUMENTS = 2**11
 BLOCK_QUERIES = 2**10
-# Places for the best of the queries that are ranked in one pass over the documents.
-HELD_KEYS = 2**21
+# Places for the best of the queries that one thread ranks in one pass over the documents.
+HELD_KEYS = 2**19
+# Threads, each with queries of its own, where the product has at least so many multiplications.
+THREADS = min(8, os.cpu_count() or 1)
+WORTH_THREADS = 2**32
 # Documents that are scored first, to learn what is not worth a second look; and how many times
 # as many there must be.
 SAMPLE = 2**12
@@ -159,7 +165,8 @@ def _best_on_cpu(
     k = min(depth, len(collection))
     found = np.empty((len(queries), k), dtype=np.int64)
     bar = _bars(queries, collection, k) if check is None else None
-    for part in parts(len(queries), k, HELD_KEYS):
+
+    def rank(part: slice) -> None:
         some = queries[part]
         best = Best(len(some), k, bar=None if bar is None else bar[part])
         _offer_all(some, collection, best, check, first=part.start)
@@ -169,7 +176,31 @@ def _best_on_cpu(
             best = Best(int(short.sum()), k)
             _offer_all(some[short], collection, best)
             found[part][short] = best.sorted()
+
+    work = queries.size * len(collection)
+    threads = THREADS if check is None and work >= WORTH_THREADS else 1
+    shares = _shares(len(queries), k, threads)
+    if threads == 1:
+        for share in shares:
+            rank(share)
+    else:
+        _spread(rank, shares, threads)
     return found
+
+
+def _shares(queries: int, k: int, threads: int) -> Iterator[slice]:
+    """Queries of which a thread holds the best at once, equally many shares for each thread."""
+    rounds = max(1, math.ceil(queries * k / (HELD_KEYS * threads)))
+    return parts(queries, 1, math.ceil(queries / (rounds * threads)))
+
+
+def _spread(rank: Callable[[slice], None], shares: Iterator[slice], threads: int) -> None:
+    """Each thread multiplies on one core, and none waits for another between its blocks."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(rank, shares):
+            pass
 
 
 def _offer_all(
@@ -181,9 +212,8 @@ def _offer_all(
     first: int = 0,
 ) -> None:
     """Offer every product, a block at a time and in the same memory; `first` is the first query."""
-    memory = np.empty(
-        min(BLOCK_QUERIES, len(queries)) * min(BLOCK_DOCUMENTS, len(collection)), dtype=np.float32
-    )
+    height, width = min(BLOCK_QUERIES, len(queries)), min(BLOCK_DOCUMENTS, len(collection))
+    memory = working_memory(height, width, np.float32).ravel()
     for block in collection.blocks(BLOCK_DOCUMENTS):
         for start in range(0, len(queries), BLOCK_QUERIES):
             some = queries[start : start + BLOCK_QUERIES]
@@ -213,7 +243,9 @@ def _bar(queries: Float32Array, sample: Float32Array, share: float) -> Float32Ar
     rank = min(len(sample) - 1, math.ceil(expected + 4 * math.sqrt(expected) + 4))
     bar = np.empty(len(queries), dtype=np.float32)
     for start in range(0, len(queries), BLOCK_QUERIES):
-        scores = queries[start : start + BLOCK_QUERIES] @ sample.T
+        some = queries[start : start + BLOCK_QUERIES]
+        scores = working_memory(len(some), len(sample), np.float32)
+        np.matmul(some, sample.T, out=scores)
         scores.partition(len(sample) - rank, axis=1)
         bar[start : start + BLOCK_QUERIES] = scores[:, len(sample) - rank]
     return bar

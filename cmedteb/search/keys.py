@@ -8,11 +8,11 @@ same operation. Nothing is computed here that a score depends on.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+import mmap
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from cmedteb.types import Float32Array, Int32Array, Int64Array
 
@@ -22,8 +22,6 @@ NOTHING = np.iinfo(np.int64).min
 PART_FLOATS = 2**18
 # Places beside the k of a query, at least, before its best are picked out.
 ROOM = 64
-# No more threads than half the cores: those of the product before this are still awake.
-THREADS = min(8, (os.cpu_count() or 1) // 2)
 
 
 class Ranked(NamedTuple):
@@ -56,6 +54,16 @@ def taken_apart(keys: Int64Array) -> Ranked:
     return Ranked((LAST - (keys & LAST)).astype(np.int32), bits.view(np.float32))
 
 
+def working_memory(rows: int, columns: int, dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros, straight from the system: they go back as soon as they are let go.
+
+    The heap of a thread would keep tens of MiB for later.
+    """
+    size = rows * columns
+    raw = mmap.mmap(-1, max(1, size) * np.dtype(dtype).itemsize)
+    return np.frombuffer(raw, dtype=dtype)[:size].reshape(rows, columns)
+
+
 class _Passing(NamedTuple):
     """Scores that pass: their places in the flat block, ascending, and how many in each row."""
 
@@ -79,7 +87,8 @@ class Best:
 
     def __init__(self, queries: int, k: int, *, bar: Float32Array | None = None) -> None:
         self._k, self._width = k, k + max(k, ROOM)
-        self._keys = np.full((queries, self._width), NOTHING, dtype=np.int64)
+        self._keys = working_memory(queries, self._width, np.int64)
+        self._keys.fill(NOTHING)
         self._used = np.zeros(queries, dtype=np.int64)
         self._cut = np.full(queries, -np.inf, dtype=np.float32) if bar is None else bar.copy()
 
@@ -92,21 +101,10 @@ class Best:
             ties: shape (documents,), see `rank_keys`; no two documents of all offers share one.
         """
         height = max(1, PART_FLOATS // max(1, scores.shape[1]))
-
-        def offer_part(start: int) -> None:
+        for start in range(0, len(scores), height):
             part = scores[start : start + height]
             first = rows.start + start
             self._offer(slice(first, first + len(part)), part, ties)
-
-        starts = range(0, len(scores), height)
-        if (threads := min(THREADS, len(starts))) < 2:
-            for start in starts:
-                offer_part(start)
-            return
-        # Rows are apart from each other, and NumPy lets other threads work.
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(offer_part, starts):
-                pass
 
     def offer_keys(self, rows: slice, keys: Int64Array) -> None:
         """The same with keys, shape (these queries, any number)."""

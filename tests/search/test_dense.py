@@ -342,6 +342,25 @@ def test_a_sample_spares_work_and_changes_nothing(
     np.testing.assert_allclose(sampled.scores, plain.scores, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("held", [2**20, 100])
+@pytest.mark.parametrize("fair", [True, False])
+def test_threads_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, fair: bool, held: int, threads: int
+) -> None:
+    both = each(random_vectors(31, seed=35)), each(random_vectors(700, seed=36))
+    how = {"ids": strings(names(700)), "similarity": Similarity.DOT, "depth": 20}
+    alone = search_vectors(*both, **how)
+    for name, value in (("THREADS", threads), ("WORTH_THREADS", 1), ("HELD_KEYS", held)):
+        monkeypatch.setattr(dense, name, value)
+    if not fair:
+        monkeypatch.setattr(dense, "SAMPLE", 100)
+        monkeypatch.setattr(dense, "_bar", lambda queries, *_: np.full(len(queries), 0.9e9, "f4"))
+    spread = search_vectors(*both, **how)
+    np.testing.assert_array_equal(spread.docs, alone.docs)
+    np.testing.assert_allclose(spread.scores, alone.scores, rtol=1e-5, atol=1e-4)
+
+
 def test_a_bar_lies_below_the_best_most_of_the_time() -> None:
     left, right = random_vectors(200, seed=33), random_vectors(20_000, seed=34)
     bar = dense._bar(left, right[::10], 50 / 20_000)

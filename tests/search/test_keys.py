@@ -90,19 +90,6 @@ def test_fewer_than_k_leave_nothing_behind_them() -> None:
     assert best.sorted()[0, 1:].tolist() == [NOTHING, NOTHING]
 
 
-@pytest.mark.parametrize("threads", [1, 8])
-def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(keys_module, "PART_FLOATS", 300)
-    monkeypatch.setattr(keys_module, "THREADS", threads)
-    monkeypatch.setattr(keys_module.os, "cpu_count", lambda: 8)
-    draw = np.random.default_rng(5)
-    scores = draw.integers(0, 30, (40, 100)).astype(np.float32)
-    ties = draw.permutation(100).astype(np.int32)
-    best = Best(40, 7)
-    best.offer(slice(0, 40), scores, ties)
-    assert as_pairs(best) == plain(scores, ties, 7)
-
-
 @pytest.mark.parametrize("part", [64, 2**18])
 def test_a_bar_passes_over_what_lies_below_it_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, part: int
