@@ -242,6 +242,8 @@ class VectorStore:
 def _mapped(shards: list[Shard], wanted: Digests) -> Float32Array | None:
     """All wanted vectors on the disk, where they lie in one shard, whole and in this order."""
     for shard in shards:
+        if shard.width != shards[0].width:
+            continue
         asked, there = match(wanted, shard.keys["text"])
         if len(asked):
             in_order = len(asked) == len(wanted) and bool((np.diff(there) == 1).all())

@@ -193,6 +193,14 @@ def test_vectors_of_several_shards_come_in_the_order_asked(tmp_path: Path) -> No
     np.testing.assert_array_equal(found.vectors, values[[5, 0, 1, 2, 4, 3]])
 
 
+def test_a_shard_of_another_width_is_not_read_even_in_order(tmp_path: Path) -> None:
+    store = kept(tmp_path, ["a"], vectors(1))
+    kept(tmp_path, ["b", "c"], vectors(2, width=7))
+    first = shards_in(store.folder)[0]
+    other = ["b", "c"] if first.width == 3 else ["a"]
+    assert len(VectorStore(tmp_path, SIDE).find(digests(other)).rows) == 0
+
+
 def test_reads_are_cut_at_gaps_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows far apart, in any order, give the same vectors as a read of the whole."""
     texts, values = list(map(str, range(200))), vectors(200)
