@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -165,16 +166,17 @@ def _best_on_cpu(
     k = min(depth, len(collection))
     found = np.empty((len(queries), k), dtype=np.int64)
     bar = _bars(queries, collection, k) if check is None else None
+    given_up = Event()
 
     def rank(part: slice) -> None:
         some = queries[part]
         best = Best(len(some), k, bar=None if bar is None else bar[part])
-        _offer_all(some, collection, best, check, first=part.start)
+        _offer_all(some, collection, best, given_up, check, first=part.start)
         found[part] = best.sorted()
         short = found[part, -1:].ravel() == NOTHING
         if short.any():  # the sample was no fair one
             best = Best(int(short.sum()), k)
-            _offer_all(some[short], collection, best)
+            _offer_all(some[short], collection, best, given_up)
             found[part][short] = best.sorted()
 
     work = queries.size * len(collection)
@@ -184,7 +186,7 @@ def _best_on_cpu(
         for share in shares:
             rank(share)
     else:
-        _spread(rank, shares, threads)
+        _spread(rank, shares, threads, given_up)
     return found
 
 
@@ -194,27 +196,43 @@ def _shares(queries: int, k: int, threads: int) -> Iterator[slice]:
     return parts(queries, 1, math.ceil(queries / (rounds * threads)))
 
 
-def _spread(rank: Callable[[slice], None], shares: Iterator[slice], threads: int) -> None:
-    """Each thread multiplies on one core, and none waits for another between its blocks."""
+def _spread(
+    rank: Callable[[slice], None], shares: Iterator[slice], threads: int, given_up: Event
+) -> None:
+    """Each thread multiplies on one core, and none waits for another between its blocks.
+
+    After an error or an interrupt `given_up` is set, so that nobody waits for the other shares.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(rank, shares):
-            pass
+        try:
+            ranked = [pool.submit(rank, share) for share in shares]
+            wait(ranked, return_when=FIRST_EXCEPTION)
+        finally:
+            given_up.set()
+        for share in ranked:
+            share.result()
 
 
 def _offer_all(
     queries: Float32Array,
     collection: Collection,
     best: Best,
+    given_up: Event,
     check: Int32Array | None = None,
     *,
     first: int = 0,
 ) -> None:
-    """Offer every product, a block at a time and in the same memory; `first` is the first query."""
+    """Offer every product, a block at a time and in the same memory, unless the search is given up.
+
+    `first` is the first query.
+    """
     height, width = min(BLOCK_QUERIES, len(queries)), min(BLOCK_DOCUMENTS, len(collection))
     memory = working_memory(height, width, np.float32).ravel()
     for block in collection.blocks(BLOCK_DOCUMENTS):
+        if given_up.is_set():
+            return
         for start in range(0, len(queries), BLOCK_QUERIES):
             some = queries[start : start + BLOCK_QUERIES]
             scores = memory[: len(some) * len(block.ties)].reshape(len(some), len(block.ties))

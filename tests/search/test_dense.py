@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
+import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,7 @@ from cmedteb.errors import ScoreError
 from cmedteb.metrics import score_run
 from cmedteb.search import Vectors, dense, rerank_vectors, search_vectors
 from cmedteb.search import collection as collection_module
+from cmedteb.search.collection import Block
 from cmedteb.types import Float32Array, Run, Similarity
 
 
@@ -359,6 +365,34 @@ def test_threads_change_nothing(
     spread = search_vectors(*both, **how)
     np.testing.assert_array_equal(spread.docs, alone.docs)
     np.testing.assert_allclose(spread.scores, alone.scores, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_no_thread_goes_on_when_the_search_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    documents, begun, seen = 2_000, threading.Barrier(2), []
+    blocks = collection_module.Collection.blocks
+
+    def slow_blocks(self: collection_module.Collection, vectors: int) -> Iterator[Block]:
+        for block in blocks(self, vectors):
+            if not seen and begun.wait() == 0:
+                if not interrupted:
+                    raise MemoryError
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.001)
+            seen.append(block.start)
+            yield block
+
+    monkeypatch.setattr(collection_module.Collection, "blocks", slow_blocks)
+    for name, value in (("THREADS", 2), ("WORTH_THREADS", 1), ("BLOCK_DOCUMENTS", 1)):
+        monkeypatch.setattr(dense, name, value)
+    both = each(random_vectors(2, seed=37)), each(random_vectors(documents, seed=38))
+    with pytest.raises(KeyboardInterrupt if interrupted else MemoryError):
+        search_vectors(
+            *both, ids=strings(names(documents)), similarity=Similarity.DOT, depth=documents
+        )
+    assert 0 < len(seen) < documents
 
 
 def test_a_bar_lies_below_the_best_most_of_the_time() -> None:
