@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from cmedteb.encoding import (
+    Encoded,
     Gathered,
     VectorStore,
     default_budget,
@@ -302,21 +304,21 @@ class Predictor:
             libraries = major_versions(self.facts.libraries)
             side = {**self.facts.side(role), "libraries": libraries}
             store = VectorStore(self.vectors, side)
+        return encode_distinct(
+            partial(self._from_system, role), texts, on_batch=self.observer.advanced, store=store
+        )
+
+    def _from_system(self, role: Role, texts: pa.ChunkedArray) -> Iterator[Encoded]:
+        """Vectors that nobody kept; an engine may try its device before it gives the first."""
+        system = self.system
         if isinstance(system, Streaming):
-            return encode_distinct(
-                lambda values: system.stream(values.to_pylist(), role),
-                texts,
-                on_batch=self.observer.advanced,
-                store=store,
-            )
+            return system.stream(texts.to_pylist(), role)
+        if isinstance(system, Engined):
+            return system.source(role, self.batch_tokens)(texts)
         if not isinstance(system, Encoder):
             raise UsageError(f"{self.facts.name} has no vectors")
-        if isinstance(system, Engined):
-            source = system.source(role, self.batch_tokens)
-        else:
-            encode = system.encode_queries if role is Role.QUERY else system.encode_documents
-            source = planned(encode, budget=self.budget, cap=self.facts.max_length)
-        return encode_distinct(source, texts, on_batch=self.observer.advanced, store=store)
+        encode = system.encode_queries if role is Role.QUERY else system.encode_documents
+        return planned(encode, budget=self.budget, cap=self.facts.max_length)(texts)
 
     def _note_storage(self, size: float | None) -> None:
         if size is not None:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import isnan
 from typing import Any
@@ -251,10 +252,13 @@ def major_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 def versions(names: tuple[str, ...]) -> dict[str, str]:
     """The installed version of each distribution, or `unknown`."""
-    found = {}
-    for name in sorted(names):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+    return {name: _version(name) for name in sorted(names)}
+
+
+@cache
+def _version(name: str) -> str:
+    """Read once: what Python keeps of a distribution is parsed for milliseconds."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

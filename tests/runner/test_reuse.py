@@ -99,11 +99,11 @@ def test_a_new_major_version_of_a_library_is_computed_anew(
     data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate(Counting(), data, out)
-    real = record_module.version
-    monkeypatch.setattr(record_module, "version", lambda name: f"{real(name)}.post9")
+    real = record_module._version
+    monkeypatch.setattr(record_module, "_version", lambda name: f"{real(name)}.post9")
     same = Counting()
     evaluate(same, data, out)
-    monkeypatch.setattr(record_module, "version", lambda _: "99.0")
+    monkeypatch.setattr(record_module, "_version", lambda _: "99.0")
     other = Counting()
     evaluate(other, data, out)
     assert (same.calls, other.calls > 0) == (0, True)

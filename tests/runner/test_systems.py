@@ -15,7 +15,7 @@ import pytest
 from builders import retrieval_folder
 
 import cmedteb
-from cmedteb.encoding import Encoded
+from cmedteb.encoding import Encoded, Source, planned
 from cmedteb.errors import ScoreError, UsageError
 from cmedteb.models import ModelFacts, ModelOptions, Role
 from cmedteb.models.bm25 import Bm25
@@ -197,6 +197,20 @@ def test_a_second_task_with_the_same_texts_encodes_nothing(tmp_path: Path) -> No
     assert [one.texts_encoded for one in results] == [36, 0]
     assert [one.cache_hits for one in results] == [0, 36]
     assert results[0].scores == results[1].scores
+
+
+def test_an_engine_is_not_asked_where_all_vectors_are_kept(data: Path, tmp_path: Path) -> None:
+    asked: list[Role] = []
+
+    class WithEngine(Counting):
+        def source(self, role: Role, budget: int | None = None) -> Source:
+            asked.append(role)
+            return planned(self.encode_documents, budget=budget or 1)
+
+    cmedteb.evaluate(WithEngine(), [data], vectors=tmp_path / "v")
+    assert asked == [Role.DOCUMENT, Role.QUERY]
+    again = only(cmedteb.evaluate(WithEngine(), [data], vectors=tmp_path / "v"))
+    assert (len(asked), again.texts_encoded, again.cache_hits) == (2, 0, 36)
 
 
 @pytest.mark.parametrize(
