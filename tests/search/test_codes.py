@@ -11,15 +11,11 @@ import numpy as np
 import pytest
 from builders import strings
 
-from cmedteb.search import Vectors, bytes_per_document, search_quantized
-from cmedteb.types import Float32Array, Similarity, Storage
+from cmedteb.search import bytes_per_document, search_quantized
+from cmedteb.types import Similarity, Storage
+from search.support import each
 
 pytest.importorskip("sentence_transformers.util", reason="needs sentence-transformers")
-
-
-def each(values: Float32Array) -> Vectors:
-    """Vectors of texts that are all different."""
-    return Vectors(values, np.arange(len(values), dtype=np.int32))
 
 
 @pytest.mark.parametrize("storage", [Storage.INT8, Storage.BINARY])

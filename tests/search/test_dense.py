@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import threading
-import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +15,8 @@ from cmedteb.errors import ScoreError
 from cmedteb.metrics import score_run
 from cmedteb.search import Vectors, dense, rerank_vectors, search_vectors
 from cmedteb.search import collection as collection_module
-from cmedteb.search.collection import Block
 from cmedteb.types import Float32Array, Run, Similarity
-
-
-def each(values: Float32Array) -> Vectors:
-    """Vectors of texts that are all different."""
-    return Vectors(values, np.arange(len(values), dtype=np.int32))
-
-
-def random_vectors(rows: int, *, seed: int, width: int = 24) -> Float32Array:
-    draw = np.random.default_rng(seed)
-    scale = draw.uniform(0.1, 10, size=(rows, 1))
-    return (draw.standard_normal((rows, width)) * scale).astype(np.float32)
-
-
-def names(count: int) -> list[str]:
-    return [f"d{row:04d}" for row in range(count)]
+from search.support import each, names, random_vectors
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))
@@ -346,53 +326,6 @@ def test_a_sample_spares_work_and_changes_nothing(
     sampled = search_vectors(*both, **how)
     np.testing.assert_array_equal(sampled.docs, plain.docs)
     np.testing.assert_allclose(sampled.scores, plain.scores, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("held", [2**20, 100])
-@pytest.mark.parametrize("fair", [True, False])
-def test_threads_change_nothing(
-    monkeypatch: pytest.MonkeyPatch, fair: bool, held: int, threads: int
-) -> None:
-    both = each(random_vectors(31, seed=35)), each(random_vectors(700, seed=36))
-    how = {"ids": strings(names(700)), "similarity": Similarity.DOT, "depth": 20}
-    alone = search_vectors(*both, **how)
-    for name, value in (("THREADS", threads), ("WORTH_THREADS", 1), ("HELD_KEYS", held)):
-        monkeypatch.setattr(dense, name, value)
-    if not fair:
-        monkeypatch.setattr(dense, "SAMPLE", 100)
-        monkeypatch.setattr(dense, "_bar", lambda queries, *_: np.full(len(queries), 0.9e9, "f4"))
-    spread = search_vectors(*both, **how)
-    np.testing.assert_array_equal(spread.docs, alone.docs)
-    np.testing.assert_allclose(spread.scores, alone.scores, rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize("interrupted", [True, False])
-def test_no_thread_goes_on_when_the_search_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, interrupted: bool
-) -> None:
-    documents, begun, seen = 2_000, threading.Barrier(2), []
-    blocks = collection_module.Collection.blocks
-
-    def slow_blocks(self: collection_module.Collection, vectors: int) -> Iterator[Block]:
-        for block in blocks(self, vectors):
-            if not seen and begun.wait() == 0:
-                if not interrupted:
-                    raise MemoryError
-                os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.001)
-            seen.append(block.start)
-            yield block
-
-    monkeypatch.setattr(collection_module.Collection, "blocks", slow_blocks)
-    for name, value in (("THREADS", 2), ("WORTH_THREADS", 1), ("BLOCK_DOCUMENTS", 1)):
-        monkeypatch.setattr(dense, name, value)
-    both = each(random_vectors(2, seed=37)), each(random_vectors(documents, seed=38))
-    with pytest.raises(KeyboardInterrupt if interrupted else MemoryError):
-        search_vectors(
-            *both, ids=strings(names(documents)), similarity=Similarity.DOT, depth=documents
-        )
-    assert 0 < len(seen) < documents
 
 
 def test_a_bar_lies_below_the_best_most_of_the_time() -> None:

@@ -20,6 +20,7 @@ from cmedteb.search import (
 )
 from cmedteb.search.faiss_index import share_found
 from cmedteb.types import Float32Array, Run, Similarity
+from search.support import each, names
 
 pytest.importorskip("faiss", reason="needs faiss")
 
@@ -28,14 +29,6 @@ INDEXES = (SearchMethod.HNSW, SearchMethod.IVF)
 
 def drawn(rows: int, *, seed: int, width: int = 32) -> Float32Array:
     return np.random.default_rng(seed).standard_normal((rows, width)).astype(np.float32)
-
-
-def each(values: Float32Array) -> Vectors:
-    return Vectors(values, np.arange(len(values), dtype=np.int32))
-
-
-def names(count: int) -> list[str]:
-    return [f"d{row:05d}" for row in range(count)]
 
 
 def found(

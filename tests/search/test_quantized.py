@@ -23,15 +23,11 @@ from cmedteb.search import (
     search_vectors,
 )
 from cmedteb.types import Float32Array, Similarity, Storage
+from search.support import each, names
 
 util = pytest.importorskip("sentence_transformers.util", reason="needs sentence-transformers")
 
 COARSE = (Storage.INT8, Storage.BINARY)
-
-
-def each(values: Float32Array) -> Vectors:
-    """Vectors of texts that are all different."""
-    return Vectors(values, np.arange(len(values), dtype=np.int32))
 
 
 def drawn(rows: int, *, seed: int, width: int = 32) -> Float32Array:
@@ -41,10 +37,6 @@ def drawn(rows: int, *, seed: int, width: int = 32) -> Float32Array:
     centre = np.random.default_rng(98).normal(0, 0.5, size=width)
     lengths = draw.uniform(0.5, 4, size=(rows, 1))
     return ((draw.standard_normal((rows, width)) * spread + centre) * lengths).astype(np.float32)
-
-
-def names(count: int) -> list[str]:
-    return [f"d{row:04d}" for row in range(count)]
 
 
 def unit(vectors: Float32Array) -> Float32Array:

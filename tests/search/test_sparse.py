@@ -26,6 +26,7 @@ from cmedteb.search import (
     unit_rows,
 )
 from cmedteb.types import Float32Array
+from search.support import names
 
 
 def random_rows(rows: int, columns: int = 40, *, seed: int, density: float = 0.2) -> csr_array:
@@ -37,10 +38,6 @@ def random_rows(rows: int, columns: int = 40, *, seed: int, density: float = 0.2
 
 def from_dense(rows: Any) -> csr_array:
     return csr_array(np.asarray(rows, dtype=np.float32))
-
-
-def names(count: int) -> list[str]:
-    return [f"d{row:04d}" for row in range(count)]
 
 
 def plain(queries: csr_array, documents: csr_array) -> Float32Array:
