@@ -201,7 +201,7 @@ def _spread(
 ) -> None:
     """Each thread multiplies on one core, and none waits for another between its blocks.
 
-    After an error or an interrupt `given_up` is set, so that nobody waits for the other shares.
+    After an error or an interrupt `given_up` is set for the shares in work, and no other is begun.
     """
     from threadpoolctl import threadpool_limits
 
@@ -211,6 +211,8 @@ def _spread(
             wait(ranked, return_when=FIRST_EXCEPTION)
         finally:
             given_up.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+        # Shares are begun in their order, so one that failed comes before all that never began.
         for share in ranked:
             share.result()
 

@@ -20,6 +20,8 @@ from cmedteb.search.collection import Block, Collection
 from cmedteb.types import Similarity
 from search.support import each, names, random_vectors
 
+SPREAD = (("THREADS", 2), ("WORTH_THREADS", 1))
+
 
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("held", [2**20, 100])
@@ -44,25 +46,31 @@ def test_threads_change_nothing(
 def test_no_thread_goes_on_when_the_search_is_given_up(
     monkeypatch: pytest.MonkeyPatch, interrupted: bool
 ) -> None:
-    documents, begun, seen = 2_000, threading.Barrier(2), []
+    """Neither with the share in its hands nor with another one."""
+    documents, asked, seen = 2_000, 32, []
+    turns, begun = iter(range(2)), threading.Barrier(2, timeout=20)
     blocks = Collection.blocks
 
     def slow_blocks(self: Collection, vectors: int) -> Iterator[Block]:
+        turn = next(turns, None)
+        if turn is not None:
+            begun.wait()
+        if turn == 0:
+            if not interrupted:
+                raise MemoryError
+            os.kill(os.getpid(), signal.SIGINT)
         for block in blocks(self, vectors):
-            if not seen and begun.wait() == 0:
-                if not interrupted:
-                    raise MemoryError
-                os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.001)
             seen.append(block.start)
             yield block
 
     monkeypatch.setattr(Collection, "blocks", slow_blocks)
-    for name, value in (("THREADS", 2), ("WORTH_THREADS", 1), ("BLOCK_DOCUMENTS", 1)):
+    for name, value in (*SPREAD, ("HELD_KEYS", 1), ("BLOCK_DOCUMENTS", 1)):
         monkeypatch.setattr(dense, name, value)
-    both = each(random_vectors(2, seed=37)), each(random_vectors(documents, seed=38))
+    both = each(random_vectors(asked, seed=37)), each(random_vectors(documents, seed=38))
     with pytest.raises(KeyboardInterrupt if interrupted else MemoryError):
         search_vectors(
             *both, ids=strings(names(documents)), similarity=Similarity.DOT, depth=documents
         )
     assert 0 < len(seen) < documents
+    assert seen.count(0) < asked
