@@ -11,11 +11,12 @@ and where it stands, and every key that differs by more than 1e-5. Needs the ext
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from _measure import report
 
 DEPTH = 1000
 TOLERANCE = 1e-5
@@ -32,7 +33,7 @@ def main() -> None:
     for folder in arguments.data:
         ours = score_ours(arguments.model, folder, arguments.limit)
         theirs = score_theirs(arguments.model, folder, arguments.limit)
-        print(json.dumps({"data": folder.name, **compared(ours, theirs)}), flush=True)
+        report("mteb_agreement", {"data": folder.name, **compared(ours, theirs)})
 
 
 def score_ours(model: Path, folder: Path, limit: int | None) -> dict[str, float]:

@@ -17,7 +17,6 @@ mean more than the times. Needs the extra `models`; opens no connection.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _measure import report
 
 if TYPE_CHECKING:
     from cmedteb.models import Encoder
@@ -65,7 +65,7 @@ def main() -> None:
             for name, system in systems.items()
         }
         times = time_queries(systems, data, arguments.calls)
-    print(json.dumps(report(arguments.data, results, times)), flush=True)
+    report("pair_cost", compared(arguments.data, results, times))
 
 
 def load(folder: Path) -> RankingData:
@@ -167,10 +167,10 @@ def time_queries(systems: dict[str, Encoder], data: RankingData, calls: int) -> 
     return take_turns(benches, texts, plan).arms
 
 
-def report(
+def compared(
     folder: Path, results: dict[str, TaskResult], times: list[list[float]]
 ) -> dict[str, Any]:
-    """The line."""
+    """What each system gains and costs."""
     from cmedteb.runner.latency.percentiles import difference, percentile_ms
 
     p50 = [percentile_ms(taken, 50, seed=SEED) for taken in times]

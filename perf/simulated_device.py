@@ -13,7 +13,6 @@ connection.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import queue
 import statistics
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _measure import report
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
-    print(json.dumps(measured(arguments)), flush=True)
+    report("simulated_device", measured(arguments))
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -123,7 +123,6 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     ideal = tokens / arguments.rate
     shares = {name: ideal / statistics.median(found) for name, found in times.items()}
     return {
-        "measure": "simulated_device",
         "texts": len(column),
         "tokens": tokens,
         "rate": arguments.rate,
@@ -133,8 +132,6 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "ratio": round(shares["ours"] / shares["sentence_transformers"], 2),
         "slots_per_token": {name: round(count / tokens, 4) for name, count in slots.items()},
         "seconds": {name: [round(one, 3) for one in found] for name, found in times.items()},
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
     }
 
 
